@@ -1,0 +1,146 @@
+/*
+ * fleet.h — the client role: many honest MQTT clients in one process
+ *
+ * A plan says how many clients there are and what each does; the shards carry it out: they connect
+ * at the asked rate, publish on an open-loop schedule, and measure every latency from the time at
+ * which the thing was planned, so that a late server (or a late fleet) cannot hide.
+ *
+ * Threads: open, start, stop and close belong to one thread of the caller's; the snapshot may be
+ * taken by any.
+ */
+#ifndef FLEETMUX_FLEET_H
+#define FLEETMUX_FLEET_H
+
+#include <fleetmux/options.h>
+#include <fleetmux/stats.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct fmx_fleet;
+
+/*
+ * Text with variables: %i the client's number, %c its client id, %u its user name, %n its number
+ * counted from 0 within this run, %% a percent sign. At most 1,024 bytes when filled in.
+ */
+typedef const char *fmx_template;
+
+struct fmx_fleet_plan {
+    struct fmx_mux_options mux;
+    const char *const
+        *targets;         /* "HOST:PORT", taken in turn by the clients; HOST is resolved once */
+    size_t targets_count; /* 1 … 64 */
+    const char *const *sources; /* source addresses, taken in turn; none: the system chooses, and
+                                      on loopback addresses of 127.0.0.0/8 are spread as needed */
+    size_t sources_count;
+    uint32_t clients_count;         /* 1 … 16,000,000 */
+    uint32_t first_number;          /* the first client's number, %i (1) */
+    double connects_per_second;     /* 0: as fast as it goes (100) */
+    uint32_t connects_inflight_max; /* begun and not yet answered, all shards together (1,024) */
+    uint32_t connect_timeout_ms;    /* TCP and CONNACK (10,000) */
+
+    enum fmx_version version;  /* FMX_MQTT_50 */
+    fmx_template client_id;    /* "fleetmux_%i" */
+    fmx_template username;     /* NULL: none */
+    fmx_template password;     /* NULL: none */
+    uint16_t keepalive_s;      /* 0: none (300) */
+    bool clean;                /* true */
+    uint32_t session_expiry_s; /* 5.0 (0) */
+    uint16_t receive_max;      /* 5.0: QoS 1 towards us (65,535) */
+
+    const fmx_template *filters; /* each client subscribes to all of them */
+    size_t filters_count;        /* 0 … 64 */
+    uint8_t subscribe_qos;       /* 0, 1 */
+
+    fmx_template topic;  /* NULL: no publishing */
+    uint8_t publish_qos; /* 0, 1 */
+    bool retain;
+    uint64_t publish_interval_ns; /* per client, between two planned messages; 0: closed loop, the
+                                      next as soon as the window has room (1 s) */
+    uint32_t publish_window;      /* QoS 1 unacknowledged per client, 1 … 32,768 (32) */
+    uint64_t publishes_max;       /* in all, over all clients; 0: no bound */
+    fmx_slice payload;            /* the same for every message; empty: made, see next */
+    uint32_t payload_bytes; /* of made payloads (256); from 24 on they carry who, which, when */
+
+    uint64_t duration_ns;      /* from start; 0: until stopped */
+    uint32_t drain_ms;         /* at the end: wait for acknowledgements (5,000) */
+    uint32_t reconnect_min_ms; /* after a loss: exponential with full jitter; 0: no reconnect */
+    uint32_t reconnect_max_ms;
+    bool linger_zero; /* close with RST: leaves no TIME_WAIT */
+    uint64_t seed;    /* of every random choice (1) */
+};
+
+/* Why connections failed or were lost; counted per cause. */
+struct fmx_fleet_cause {
+    enum fmx_status status;
+    int sys_errno;  /* with the −4xx statuses, else 0 */
+    uint8_t reason; /* the server's reason or return code, else 0 */
+    uint64_t count;
+};
+
+#define FMX_FLEET_CAUSES_MAX 16
+
+struct fmx_fleet_snapshot {
+    uint64_t elapsed_ns;      /* since start */
+    bool finished;            /* every client is done, or the duration is over and drained */
+    uint64_t clients_waiting; /* not begun yet */
+    uint64_t clients_connecting;
+    uint64_t clients_open;
+    uint64_t clients_subscribed; /* of the open ones: all filters acknowledged */
+    uint64_t clients_lost;       /* were open, are not, will not come back by themselves */
+    uint64_t clients_failed;     /* never got a good CONNACK */
+    uint64_t connects_ok;
+    uint64_t subscribes_refused;
+    uint64_t publishes_planned; /* due by now */
+    uint64_t publishes_sent;
+    uint64_t publishes_acked;
+    uint64_t publishes_refused; /* PUBACK with a code from 0x80 on */
+    uint64_t publishes_unacked; /* sent at QoS 1, connection gone before the PUBACK */
+    uint64_t received;
+    uint64_t received_duplicate;  /* seen before, without DUP's excuse */
+    uint64_t received_gap;        /* numbers missing before a later one of the same publisher */
+    uint64_t received_foreign;    /* without our mark: not checked */
+    struct fmx_latency connect;   /* SYN planned → CONNACK */
+    struct fmx_latency subscribe; /* SUBSCRIBE → SUBACK */
+    struct fmx_latency puback;    /* planned send time → PUBACK */
+    struct fmx_latency delivery;  /* planned send time → received; one clock, so one machine */
+    struct fmx_latency lag;       /* planned send time → encoded: the fleet's own lateness */
+    struct fmx_fleet_cause causes[FMX_FLEET_CAUSES_MAX];
+    size_t causes_count;
+    struct fmx_stats stats;
+};
+
+/* Fills in every default named above. Any thread. */
+FMX_API void fmx_fleet_plan_init(struct fmx_fleet_plan *plan);
+
+/*
+ * Checks the plan, resolves targets, makes a fleet that has not begun. FMX_OK, FMX_E_OPTION,
+ * FMX_SYS_SOCKET (resolving), FMX_LIMIT_MEMORY; `error` says which field and what to write instead.
+ */
+FMX_API enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan,
+                                       struct fmx_fleet **out_fleet, char *error,
+                                       size_t error_bytes) FMX_MUST_USE;
+
+/* Starts the shards and the plan's clock. FMX_OK, FMX_SYS_RING, FMX_SYS_THREAD, FMX_LIMIT_MEMORY.
+   */
+FMX_API enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error,
+                                        size_t error_bytes) FMX_MUST_USE;
+
+FMX_API void fmx_fleet_snapshot(const struct fmx_fleet *fleet,
+                                struct fmx_fleet_snapshot *out_snapshot);
+
+/* Ends publishing, waits up to plan.drain_ms for acknowledgements, disconnects all, ends the
+   shards. */
+FMX_API void fmx_fleet_stop(struct fmx_fleet *fleet);
+
+/* Releases everything. The fleet is stopped or was never started. */
+FMX_API void fmx_fleet_close(struct fmx_fleet *fleet);
+
+FMX_API uint32_t fmx_fleet_shards_count(const struct fmx_fleet *fleet);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
