@@ -43,13 +43,17 @@ LAYERS = [
         "engine/roles/",
         ["include/fleetmux/*", "proto/*", "tls/hmac.h", "tls/psk.h", "engine/roles/*"]
         + ["engine/%s.h" % name for name in ("role", "conn", "shard", "mux", "router", "index", "payload", "timer")]
-        + ["engine/%s.h" % name for name in ("stats", "histogram", "options", "log")],
+        + ["engine/%s.h" % name for name in ("stats", "histogram", "options", "log", "clock")],
     ),
     ("engine/", ["include/fleetmux/*", "proto/*", "tls/tls.h", "engine/[^/]*"]),
     ("tools/", PUBLIC + ["tools/*"]),
     ("tests/loop/", PUBLIC + ["tests/*", "proto/*"]),
     ("tests/", ["*"]),
-    ("bench/", PUBLIC + ["bench/*", "proto/*", "engine/inbox.h"]),
+    (
+        "bench/",
+        PUBLIC + ["bench/*", "proto/*"]
+        + ["engine/%s.h" % name for name in ("clock", "histogram", "inbox", "router", "slab", "timer")],
+    ),
 ]
 
 # Foreign headers that only some files may include.

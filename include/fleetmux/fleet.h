@@ -91,6 +91,7 @@ struct fmx_fleet_snapshot {
     uint64_t clients_lost;       /* were open, are not, will not come back by themselves */
     uint64_t clients_failed;     /* never got a good CONNACK */
     uint64_t connects_ok;
+    uint64_t last_connect_ns;      /* when the last of them was, since start */
     uint64_t subscribes_refused;
     uint64_t publishes_planned; /* due by now */
     uint64_t publishes_sent;

@@ -1,0 +1,54 @@
+/*
+ * floor — what the relay and its two ways to the kernel share
+ */
+#ifndef BENCH_FLOOR_H
+#define BENCH_FLOOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLOOR_CONNS_MAX 65536u
+#define FLOOR_NONE      UINT32_MAX
+
+/* Bytes of one connection that wait to leave. */
+struct floor_bytes {
+    uint8_t *at;
+    size_t begin; /* epoll: what lies before it has left */
+    size_t size;
+    size_t capacity;
+};
+
+struct floor_conn {
+    struct floor_bytes out;
+    struct floor_bytes sending; /* io_uring: lent to the kernel */
+    struct floor_bytes torn;    /* the first part of a packet */
+    uint32_t topic_number;      /* what it subscribes to, or FLOOR_NONE */
+    uint32_t next;              /* the next subscriber of that topic */
+    bool open;
+    bool queued;
+    bool in_flight; /* io_uring: a send; epoll: waits for room in the socket */
+    bool closing;
+};
+
+struct floor {
+    struct floor_conn *conns; /* by descriptor, direct or plain */
+    uint32_t *subscribers;    /* first subscriber by topic number */
+    uint32_t *queue;          /* connections with bytes to send at the end of this turn */
+    uint32_t queue_count;
+    uint32_t buffer_bytes;
+    int listener;
+};
+
+/* floor.c */
+void floor_on_open(struct floor *floor, uint32_t index);
+void floor_on_close(struct floor *floor, uint32_t index);
+void floor_queue(struct floor *floor, uint32_t index);
+/* Relays what a connection sent; false when it is not MQTT. */
+bool floor_on_bytes(struct floor *floor, uint32_t index, const uint8_t *bytes, size_t size);
+
+/* Each runs until the process is ended; returns only when it cannot run. */
+void floor_run_uring(struct floor *floor);
+void floor_run_epoll(struct floor *floor);
+
+#endif

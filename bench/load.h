@@ -1,0 +1,114 @@
+/*
+ * load — what the parts of bench_load share: options, connections, results
+ */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include "bench/wire.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define LOAD_SOURCE_PORTS_MAX 7000u
+#define LOAD_PAYLOAD_MAX      (1u << 20)
+#define LOAD_DIAL_TIMEOUT_NS  90000000000ull
+
+struct load_options {
+    const char *host;
+    const char *name;
+    uint16_t port;
+    uint32_t seconds;
+    uint32_t warmup_s;
+    uint32_t payload_bytes;
+    uint32_t qos;
+    uint32_t window;
+    uint32_t count;
+    uint32_t inflight;
+    uint32_t rate;
+    uint32_t source_first;
+    int cpu;
+    int server_pid;
+    bool json;
+};
+
+enum load_state { LOAD_UNUSED, LOAD_GREETING, LOAD_SUBSCRIBING, LOAD_READY, LOAD_CLOSED };
+
+struct load_conn {
+    int fd;
+    enum load_state state;
+    bool subscriber;
+    bool watches_output;
+    uint32_t index;
+    uint32_t topic_number;
+    uint64_t started_ns;
+    uint64_t ready_ns;
+    uint8_t *torn; /* the first part of a packet whose rest has not come */
+    size_t torn_size;
+    uint8_t *unsent; /* what the socket did not take */
+    size_t unsent_begin;
+    size_t unsent_size; /* from unsent_begin on */
+};
+
+struct load_net;
+
+/* What a scenario wants to hear of; any may be NULL. */
+struct load_events {
+    void (*on_packet)(void *user, struct load_conn *conn, const struct wire_frame *frame);
+    void (*on_read_begin)(void *user, struct load_conn *conn);
+    void (*on_read_end)(void *user, struct load_conn *conn);
+    void (*on_drained)(void *user, struct load_conn *conn);
+};
+
+/* All connections of one run, and the one thread's way to wait for them. */
+struct load_net {
+    const struct load_options *options;
+    const struct load_events *events;
+    void *user;
+    struct load_conn *conns;
+    uint32_t conns_count;
+    uint32_t ready_count;
+    uint32_t refused_count; /* closed or refused before they were ready */
+    uint32_t dropped_count; /* closed by the server afterwards */
+    int epoll_fd;
+    struct sockaddr_in server;
+    uint8_t *input;
+};
+
+/* CPU time and wall time between two marks. */
+struct load_mark {
+    uint64_t wall_ns;
+    uint64_t load_cpu_ns;
+    uint64_t server_cpu_ns;
+};
+
+static inline uint64_t load_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* load_net.c: false means an explanation was printed. */
+bool load_net_open(struct load_net *net, const struct load_options *options, uint32_t conns_count);
+void load_net_close(struct load_net *net);
+bool load_net_dial(struct load_net *net, uint32_t inflight, uint32_t rate);
+void load_net_poll(struct load_net *net, int timeout_ms);
+void load_net_send(struct load_net *net, struct load_conn *conn, const void *bytes, size_t size);
+
+/* load_report.c */
+struct load_mark load_mark_take(const struct load_options *options);
+void load_report_begin(const struct load_options *options, const char *scenario);
+void load_report(const char *name, const char *unit, double value);
+void load_report_cpu(struct load_mark from, struct load_mark to, double messages);
+void load_report_end(void);
+
+/* One function per scenario; each returns the exit status. */
+int load_run_fanin(const struct load_options *options);
+int load_run_pairs(const struct load_options *options);
+int load_run_fanout(const struct load_options *options);
+int load_run_connect(const struct load_options *options);
+int load_run_idle(const struct load_options *options);
+
+#endif

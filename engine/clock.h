@@ -1,0 +1,18 @@
+/*
+ * clock.h — the one clock: monotonic nanoseconds, read once a turn
+ */
+#ifndef ENGINE_CLOCK_H
+#define ENGINE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t fmx_clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,419 @@
+/*
+ * conn — one connection: its states, open and close, who still holds it
+ *
+ * Why it is so:   with completions the hard part is the end: the kernel may still hold a receive, a
+ *                 send or a connect of a connection that everyone else is done with. So closing is
+ *                 three small steps: mark (fmx_conn_close), join (fmx_conn_join, until nothing is
+ *                 in the kernel) and release (at the turn's end), and none of them frees what the
+ *                 other still reads
+ * Words:          cause: why it ended, the first reason counts; hold: the role keeps the slot
+ * Invariants:     (1) state only grows, by enter_state (2) on_close is called exactly once, from
+ *                 the turn, never from inside another callback (3) in CLOSED nothing of it is in
+ *                 the kernel (4) the slot is freed only in CLOSED, in no list, and not held
+ * States:         drawn in conn.h
+ *                 OPENING → OPEN      on_connected
+ *                 any → ENDING        fmx_conn_close, fmx_conn_abort
+ *                 ENDING → CLOSING fmx_conn_join (drained, or abrupt), fmx_conn_on_timer (time is
+ *                 up) CLOSING → CLOSED on_closed
+ * Memory:         the slot; carry, window storage and aliases, released with it
+ * Threads:        owning shard only
+ * Limits:         a peer that does not take our goodbye is waited for END_WAIT_NS
+ * Not here:       bytes in: conn_recv.c; bytes out: conn_send.c; what a session means: roles/
+ */
+#include "engine/conn.h"
+
+#include "engine/shard.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+
+#define END_WAIT_NS FMX_NS_PER_S
+
+struct fmx_session_id fmx_conn_id(const struct fmx_conn *conn)
+{
+    return fmx_session_id_pack(conn->shard->index, conn->slot.index, conn->slot.generation);
+}
+
+static uint64_t tag_of(const struct fmx_conn *conn, enum fmx_op op)
+{
+    return fmx_op_pack(op, conn->slot.index, conn->slot.generation);
+}
+
+static const struct fmx_role *role_of(const struct fmx_conn *conn)
+{
+    return conn->shard->options->role;
+}
+
+static void enter_state(struct fmx_conn *conn, enum fmx_conn_state state)
+{
+    FMX_ASSERT(state > (enum fmx_conn_state)conn->state);
+    conn->state = (uint8_t)state;
+}
+
+void fmx_conn_arm(struct fmx_conn *conn, uint64_t due_ns)
+{
+    fmx_wheel_arm(&conn->shard->wheel, &conn->timer, due_ns);
+}
+
+/* ── open ── */
+
+static struct fmx_conn *take_slot(struct fmx_shard *shard)
+{
+    struct fmx_conn *conn = fmx_slab_take(&shard->conns);
+
+    if (conn != NULL) {
+        conn->shard = shard;
+        conn->timer.kind = FMX_TIMER_CONN;
+        conn->last_in_ns = conn->last_out_ns = shard->now_ns;
+        fmx_session_init(&conn->session, shard->options->role->side, shard->options->session);
+        fmx_count(&shard->counters.connections_now, 1);
+    }
+    return conn;
+}
+
+void fmx_conn_accept(struct fmx_shard *shard, uint32_t file)
+{
+    struct fmx_conn *conn = shard->stopping ? NULL : take_slot(shard);
+
+    if (conn == NULL) {
+        fmx_count(&shard->counters.accepts_shed, 1);
+        fmx_ring_prep_close(shard->ring, file, fmx_op_pack(FMX_OP_CLOSE_ORPHAN, 0, 0));
+        return;
+    }
+    fmx_count(&shard->counters.accepts, 1);
+    conn->file = file;
+    enter_state(conn, FMX_CONN_OPEN);
+    fmx_conn_arm(conn, shard->now_ns + shard->options->connect_timeout_ns);
+    fmx_conn_arm_recv(conn);
+    role_of(conn)->on_open(conn);
+}
+
+enum fmx_status fmx_conn_dial(struct fmx_shard *shard, const struct sockaddr *target,
+                              socklen_t target_bytes, const struct sockaddr *source,
+                              socklen_t source_bytes, bool linger_zero, uint64_t deadline_ns,
+                              struct fmx_conn **out_conn, int *out_errno)
+{
+    *out_errno = 0;
+    struct fmx_conn *conn = take_slot(shard);
+    if (conn == NULL) {
+        return FMX_LIMIT_SESSIONS;
+    }
+    conn->file = conn->slot.index; /* dialled sockets lie where their slots do */
+    enum fmx_status status = fmx_ring_open_socket(shard->ring, conn->file, target->sa_family,
+                                                  source, source_bytes, linger_zero, out_errno);
+    if (status != FMX_OK) {
+        fmx_count(&shard->counters.dials_failed, 1);
+        fmx_count_down(&shard->counters.connections_now, 1);
+        fmx_slab_give(&shard->conns, conn);
+        return status;
+    }
+    fmx_count(&shard->counters.dials, 1);
+    conn->opening = true;
+    conn->linger_zero = linger_zero;
+    fmx_conn_arm(conn, deadline_ns);
+    fmx_ring_prep_connect(shard->ring, conn->file, target, target_bytes,
+                          tag_of(conn, FMX_OP_CONNECT));
+    *out_conn = conn;
+    return FMX_OK;
+}
+
+static void on_connected(struct fmx_conn *conn, int32_t result)
+{
+    conn->opening = false;
+    if (conn->state != FMX_CONN_OPENING) {
+        fmx_conn_join(conn);
+        return;
+    }
+    if (result < 0) {
+        fmx_count(&conn->shard->counters.dials_failed, 1);
+        fmx_conn_abort(conn, FMX_SYS_CONNECT, -result);
+        return;
+    }
+    enter_state(conn, FMX_CONN_OPEN);
+    conn->last_in_ns = conn->last_out_ns = conn->shard->now_ns;
+    fmx_conn_arm_recv(conn);
+    role_of(conn)->on_open(conn);
+}
+
+/* ── mark ── */
+
+static void mark_ended(struct fmx_conn *conn, enum fmx_status cause, int sys_errno)
+{
+    FMX_ASSERT(cause < 0);
+    enter_state(conn, FMX_CONN_ENDING);
+    conn->cause = cause;
+    conn->sys_errno = sys_errno;
+    conn->next_ended = conn->shard->ended;
+    conn->shard->ended = conn;
+}
+
+void fmx_conn_close(struct fmx_conn *conn, enum fmx_status cause)
+{
+    struct fmx_packet goodbye;
+
+    if (conn->state >= FMX_CONN_ENDING) {
+        return;
+    }
+    bool was_open = conn->state == FMX_CONN_OPEN;
+    if (fmx_session_end(&conn->session, cause, &goodbye) && was_open) {
+        fmx_conn_send(conn, &goodbye);
+    }
+    if (conn->state >= FMX_CONN_ENDING) {
+        return; /* even the goodbye found no memory */
+    }
+    conn->abrupt = !was_open || conn->linger_zero;
+    mark_ended(conn, cause, 0);
+}
+
+void fmx_conn_abort(struct fmx_conn *conn, enum fmx_status cause, int sys_errno)
+{
+    struct fmx_packet unsent;
+
+    conn->abrupt = true;
+    if (conn->state >= FMX_CONN_ENDING) {
+        fmx_conn_join(conn);
+        return;
+    }
+    (void)fmx_session_end(&conn->session, cause, &unsent);
+    mark_ended(conn, cause, sys_errno);
+}
+
+static _Atomic uint64_t *cause_counter(struct fmx_conn *conn)
+{
+    struct fmx_counters *counters = &conn->shard->counters;
+
+    switch (fmx_status_class(conn->cause)) {
+    case FMX_CLASS_LOCAL:
+        return &counters->closed_local;
+    case FMX_CLASS_LIMIT:
+        return &counters->closed_limit;
+    case FMX_CLASS_SYSTEM:
+        return &counters->closed_system;
+    default:
+        return &counters->closed_peer;
+    }
+}
+
+/* From the turn: the role hears of the end, then what is queued may leave. */
+void fmx_conn_report_close(struct fmx_conn *conn)
+{
+    FMX_ASSERT(conn->state >= FMX_CONN_ENDING && !conn->close_reported);
+    conn->close_reported = true;
+    fmx_count(cause_counter(conn), 1);
+    role_of(conn)->on_close(conn);
+    fmx_conn_arm(conn, conn->shard->now_ns + END_WAIT_NS);
+    fmx_conn_mark_dirty(conn);
+    fmx_conn_join(conn);
+}
+
+/* ── join ── */
+
+static void shut_our_end(struct fmx_conn *conn)
+{
+    if (!conn->shut) {
+        conn->shut = true;
+        fmx_ring_prep_shutdown(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_SHUTDOWN));
+    }
+}
+
+static bool is_quiet_end(const struct fmx_conn *conn)
+{
+    return conn->sending_bytes == 0 && conn->sendq.bytes == 0;
+}
+
+static void enter_closing(struct fmx_conn *conn)
+{
+    struct fmx_ring *ring = conn->shard->ring;
+
+    enter_state(conn, FMX_CONN_CLOSING);
+    if (conn->recv_armed && !conn->recv_cancelled) {
+        conn->recv_cancelled = true;
+        fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_RECV), tag_of(conn, FMX_OP_CANCEL));
+    }
+    if (conn->sending_bytes > 0) {
+        fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_SEND), tag_of(conn, FMX_OP_CANCEL));
+    }
+    if (conn->opening) {
+        fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_CONNECT), tag_of(conn, FMX_OP_CANCEL));
+    }
+}
+
+/*
+ * Goes as far towards CLOSED as the kernel lets it; called whenever one of its holds ends. A quiet
+ * end waits for the peer's: closing with unread bytes would reset the connection and take our
+ * goodbye with it.
+ */
+void fmx_conn_join(struct fmx_conn *conn)
+{
+    if (conn->state < FMX_CONN_ENDING || !conn->close_reported) {
+        return;
+    }
+    if (conn->state == FMX_CONN_ENDING) {
+        if (!conn->abrupt) {
+            if (!is_quiet_end(conn)) {
+                return;
+            }
+            shut_our_end(conn);
+            if (conn->recv_armed || conn->is_starved) {
+                return;
+            }
+        }
+        enter_closing(conn);
+    }
+    bool held = conn->recv_armed || conn->sending_bytes > 0 || conn->opening || conn->closing;
+    if (conn->state == FMX_CONN_CLOSING && !held) {
+        conn->closing = true;
+        fmx_ring_prep_close(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_CLOSE));
+    }
+}
+
+/* ── release ── */
+
+static void offer_slot(struct fmx_conn *conn)
+{
+    if (conn->state == FMX_CONN_CLOSED && !conn->role_holds && !conn->is_closed) {
+        conn->is_closed = true;
+        conn->next_closed = conn->shard->closed;
+        conn->shard->closed = conn;
+    }
+}
+
+static void on_closed(struct fmx_conn *conn)
+{
+    FMX_ASSERT(conn->closing && !conn->recv_armed && conn->sending_bytes == 0);
+    conn->closing = false;
+    enter_state(conn, FMX_CONN_CLOSED);
+    fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
+    fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+    fmx_count_down(&conn->shard->counters.connections_now, 1);
+    offer_slot(conn);
+}
+
+void fmx_conn_hold(struct fmx_conn *conn)
+{
+    conn->role_holds = true;
+}
+
+void fmx_conn_unhold(struct fmx_conn *conn)
+{
+    conn->role_holds = false;
+    offer_slot(conn);
+}
+
+static void release_aliases(struct fmx_conn *conn)
+{
+    struct fmx_alias_in *aliases = &conn->session.aliases;
+
+    for (uint16_t i = 0; aliases->topics != NULL && i < aliases->capacity; i++) {
+        free((void *)aliases->topics[i].data);
+    }
+    free(aliases->topics);
+}
+
+void fmx_conn_release(struct fmx_conn *conn)
+{
+    FMX_ASSERT(conn->state == FMX_CONN_CLOSED && !conn->role_holds);
+    FMX_ASSERT(!conn->is_dirty && !conn->is_ready && !conn->is_starved);
+    role_of(conn)->on_release(conn);
+    release_aliases(conn);
+    free(conn->session.out.tags);
+    free(conn->carry.data);
+    fmx_slab_give(&conn->shard->conns, conn);
+}
+
+/* ── events ── */
+
+/* A second look at the clock of a session that is open: PINGREQ, the end, and when to look again.
+   */
+static void look_at_time(struct fmx_conn *conn)
+{
+    struct fmx_actions actions;
+    uint64_t again_ns = fmx_session_on_time(&conn->session, conn->shard->now_ns, conn->last_in_ns,
+                                            conn->last_out_ns, &actions);
+
+    if ((actions.todo & FMX_DO_REPLY) != 0) {
+        struct fmx_packet ping = {.kind = actions.reply};
+        fmx_conn_send(conn, &ping);
+    }
+    if ((actions.todo & FMX_DO_CLOSE) != 0) {
+        fmx_conn_close(conn, actions.close_status);
+    } else if (again_ns != UINT64_MAX) {
+        fmx_conn_arm(conn, again_ns);
+    }
+}
+
+void fmx_conn_keep_alive(struct fmx_conn *conn)
+{
+    FMX_ASSERT(conn->session.state == FMX_SESSION_OPEN);
+    fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
+    conn->last_out_ns = conn->shard->now_ns;
+    look_at_time(conn);
+}
+
+static void on_open_timer(struct fmx_conn *conn)
+{
+    switch ((enum fmx_session_state)conn->session.state) {
+    case FMX_SESSION_EXPECT_CONNECT:
+        fmx_conn_close(conn, FMX_PEER_CONNECT_TIMEOUT);
+        break;
+    case FMX_SESSION_EXPECT_VERDICT:
+        fmx_conn_close(conn, FMX_LIMIT_BUSY);
+        break;
+    case FMX_SESSION_EXPECT_START:
+    case FMX_SESSION_EXPECT_CONNACK:
+        fmx_conn_close(conn, FMX_PEER_SILENT);
+        break;
+    case FMX_SESSION_OPEN:
+        look_at_time(conn);
+        break;
+    case FMX_SESSION_ENDED:
+        break;
+    }
+}
+
+void fmx_conn_on_timer(struct fmx_conn *conn)
+{
+    switch ((enum fmx_conn_state)conn->state) {
+    case FMX_CONN_OPENING:
+        fmx_conn_abort(conn, FMX_SYS_CONNECT, ETIMEDOUT);
+        break;
+    case FMX_CONN_OPEN:
+        on_open_timer(conn);
+        break;
+    case FMX_CONN_ENDING:
+        conn->abrupt = true;
+        fmx_conn_join(conn);
+        break;
+    case FMX_CONN_CLOSING:
+    case FMX_CONN_CLOSED:
+        break;
+    }
+}
+
+void fmx_conn_on_completion(struct fmx_shard *shard, const struct fmx_completion *completion)
+{
+    struct fmx_conn *conn = fmx_slab_find(&shard->conns, fmx_op_slot(completion->tag),
+                                          fmx_op_generation(completion->tag));
+
+    if (conn == NULL) { /* only a cancel may come after its connection */
+        FMX_ASSERT(fmx_op_kind(completion->tag) == FMX_OP_CANCEL ||
+                   fmx_op_kind(completion->tag) == FMX_OP_SHUTDOWN);
+        return;
+    }
+    switch (fmx_op_kind(completion->tag)) {
+    case FMX_OP_CONNECT:
+        on_connected(conn, completion->result);
+        break;
+    case FMX_OP_RECV:
+        fmx_conn_on_recv(conn, completion);
+        break;
+    case FMX_OP_SEND:
+        fmx_conn_on_sent(conn, completion->result);
+        break;
+    case FMX_OP_CLOSE:
+        on_closed(conn);
+        break;
+    default:
+        break; /* the result of a cancel or a shutdown says nothing that the others do not */
+    }
+}

@@ -1,0 +1,433 @@
+/*
+ * conn_recv — the way in: buffer → frames → packets → session → role, one call down the page each
+ *
+ * Why it is so:   packets are looked at where the kernel put them. Only what is torn between two
+ *                 buffers, or must wait, is copied, into the connection's carry, and only the bytes
+ *                 that really came: a declared length reserves nothing
+ * Words:          carry: see above; ready: in the shard's list of connections whose carry may be
+ *                 looked at again; a packet must wait while the role has not answered CONNECT, and
+ *                 when its session has had its share of this turn
+ * Invariants:     (1) bytes are looked at in the order in which they came: while the carry holds
+ *                 whole packets that wait, everything new goes behind them
+ *                 (2) a view dies when its callback returns: the buffer is given back right after
+ *                 (3) receiving is armed while state is OPEN or ENDING, it is neither paused nor
+ *                 starved, and the peer has not ended
+ * Memory:         the carry, malloc, given back when empty
+ * Threads:        owning shard only
+ * Limits:         carry ≤ one packet of packet_bytes_max while whole packets flow; while they wait,
+ *                 receiving is paused from CARRY_PAUSE_BYTES on, so TCP's window closes
+ * Not here:       what packets mean: proto/session.c and the role
+ */
+#include "engine/conn.h"
+
+#include "engine/shard.h"
+#include "proto/decode.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+
+#define CARRY_PAUSE_BYTES  65536u
+#define CARRY_FIRST_BYTES  512u
+#define CONNECT_BYTES_MAX  262144u /* nobody is known yet */
+#define CONNECT_FIRST_BYTE 0x10u
+
+/* ── arming ── */
+
+void fmx_conn_arm_recv(struct fmx_conn *conn)
+{
+    FMX_ASSERT(!conn->recv_armed);
+    conn->recv_armed = true;
+    conn->recv_cancelled = false;
+    fmx_ring_prep_recv(conn->shard->ring, conn->file,
+                       fmx_op_pack(FMX_OP_RECV, conn->slot.index, conn->slot.generation));
+}
+
+static void pause_recv(struct fmx_conn *conn)
+{
+    conn->is_paused = true;
+    if (conn->recv_armed && !conn->recv_cancelled) {
+        conn->recv_cancelled = true;
+        fmx_count(&conn->shard->counters.receive_pauses, 1);
+        fmx_ring_prep_cancel(conn->shard->ring,
+                             fmx_op_pack(FMX_OP_RECV, conn->slot.index, conn->slot.generation),
+                             fmx_op_pack(FMX_OP_CANCEL, conn->slot.index, conn->slot.generation));
+    }
+}
+
+/* If the cancelled receive is still in the kernel, its completion arms the next. */
+static void resume_recv(struct fmx_conn *conn)
+{
+    conn->is_paused = false;
+    if (!conn->recv_armed && !conn->is_starved && !conn->peer_ended) {
+        fmx_conn_arm_recv(conn);
+    }
+}
+
+void fmx_conn_wait(struct fmx_conn *conn)
+{
+    conn->role_waits = true;
+}
+
+void fmx_conn_go_on(struct fmx_conn *conn)
+{
+    conn->role_waits = false;
+    if (conn->state == FMX_CONN_OPEN) {
+        fmx_conn_mark_ready(conn);
+    }
+}
+
+static void mark_starved(struct fmx_conn *conn)
+{
+    struct fmx_shard *shard = conn->shard;
+
+    fmx_count(&shard->counters.buffers_starved, 1);
+    conn->is_starved = true;
+    conn->next_starved = NULL;
+    *shard->starved_tail = conn;
+    shard->starved_tail = &conn->next_starved;
+}
+
+void fmx_conn_mark_ready(struct fmx_conn *conn)
+{
+    struct fmx_shard *shard = conn->shard;
+
+    if (!conn->is_ready) {
+        conn->is_ready = true;
+        conn->next_ready = NULL;
+        *shard->ready_tail = conn;
+        shard->ready_tail = &conn->next_ready;
+    }
+}
+
+/* ── carry ── */
+
+static uint32_t carry_bytes(const struct fmx_conn *conn)
+{
+    return conn->carry.end - conn->carry.begin;
+}
+
+static fmx_slice carry_span(const struct fmx_conn *conn)
+{
+    return (fmx_slice){.data = conn->carry.data + conn->carry.begin, .bytes = carry_bytes(conn)};
+}
+
+static bool make_carry_room(struct fmx_carry *carry, size_t bytes)
+{
+    uint32_t held = carry->end - carry->begin;
+
+    if (carry->capacity - carry->end >= bytes) {
+        return true;
+    }
+    if (carry->begin > 0) {
+        memmove(carry->data, carry->data + carry->begin, held);
+        carry->begin = 0;
+        carry->end = held;
+    }
+    size_t wanted = held + bytes;
+    if (wanted <= carry->capacity) {
+        return true;
+    }
+    size_t grown = carry->capacity * 2ull > wanted ? carry->capacity * 2ull : wanted;
+    if (grown < CARRY_FIRST_BYTES) {
+        grown = CARRY_FIRST_BYTES;
+    }
+    uint8_t *data = grown > UINT32_MAX ? NULL : realloc(carry->data, grown);
+    if (data == NULL) {
+        return false;
+    }
+    carry->data = data;
+    carry->capacity = (uint32_t)grown;
+    return true;
+}
+
+static bool append_carry(struct fmx_conn *conn, fmx_slice bytes)
+{
+    struct fmx_carry *carry = &conn->carry;
+
+    if (bytes.bytes == 0) {
+        return true;
+    }
+    if (!make_carry_room(carry, bytes.bytes)) {
+        fmx_conn_close(conn, FMX_LIMIT_MEMORY);
+        return false;
+    }
+    memcpy(carry->data + carry->end, bytes.data, bytes.bytes);
+    carry->end += (uint32_t)bytes.bytes;
+    return true;
+}
+
+static void drop_carry(struct fmx_conn *conn)
+{
+    free(conn->carry.data);
+    conn->carry = (struct fmx_carry){0};
+}
+
+/* ── packets ── */
+
+static enum fmx_side peer_of(const struct fmx_conn *conn)
+{
+    return conn->session.side == FMX_SIDE_SERVER ? FMX_SIDE_CLIENT : FMX_SIDE_SERVER;
+}
+
+static size_t packet_bytes_max(const struct fmx_conn *conn)
+{
+    size_t max = conn->session.options->packet_bytes_max;
+    bool unknown = conn->session.state == FMX_SESSION_EXPECT_CONNECT;
+
+    return unknown && max > CONNECT_BYTES_MAX ? CONNECT_BYTES_MAX : max;
+}
+
+/* The engine keeps the bytes of an alias; the session only looks them up. */
+static enum fmx_status keep_alias(struct fmx_conn *conn, const struct fmx_publish *publish)
+{
+    struct fmx_alias_in *aliases = &conn->session.aliases;
+    fmx_slice old;
+
+    if (aliases->topics == NULL) {
+        uint16_t capacity = conn->session.options->topic_alias_max;
+        fmx_slice *storage = calloc(capacity, sizeof(*storage));
+        if (storage == NULL) {
+            return FMX_LIMIT_MEMORY;
+        }
+        fmx_alias_in_init(aliases, storage, capacity);
+    }
+    uint8_t *copy = malloc(publish->topic.bytes);
+    if (copy == NULL) {
+        return FMX_LIMIT_MEMORY;
+    }
+    memcpy(copy, publish->topic.data, publish->topic.bytes);
+    fmx_slice owned = {.data = copy, .bytes = publish->topic.bytes};
+    enum fmx_status status = fmx_alias_in_put(aliases, publish->props.topic_alias, owned, &old);
+    free(status == FMX_OK ? (void *)old.data : copy);
+    return status;
+}
+
+static void carry_out(struct fmx_conn *conn, struct fmx_packet *packet,
+                      const struct fmx_actions *actions)
+{
+    if ((actions->todo & FMX_DO_DELIVER) != 0) {
+        conn->shard->options->role->on_packet(conn, packet, actions->tag);
+    }
+    if ((actions->todo & FMX_DO_REPLY) != 0) {
+        struct fmx_packet reply = {.kind = actions->reply};
+        fmx_conn_send(conn, &reply);
+    }
+    if ((actions->todo & FMX_DO_CLOSE) != 0) {
+        fmx_conn_close(conn, actions->close_status);
+    }
+}
+
+static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
+{
+    struct fmx_packet packet;
+    struct fmx_actions actions;
+    struct fmx_session *session = &conn->session;
+
+    fmx_count(&conn->shard->counters.packets_in, 1);
+    conn->turn_packets++;
+    enum fmx_status status =
+        fmx_decode(frame, peer_of(conn), (enum fmx_version)session->version, &packet);
+    if (status == FMX_OK && packet.kind == FMX_PUBLISH && session->state == FMX_SESSION_OPEN &&
+        fmx_session_alias_is_new(&packet.publish)) {
+        status = keep_alias(conn, &packet.publish);
+    }
+    if (status != FMX_OK) {
+        if (session->state == FMX_SESSION_EXPECT_CONNECT && packet.kind == FMX_CONNECT) {
+            fmx_session_on_version(session, packet.connect.version);
+        }
+        fmx_conn_close(conn, status);
+        return;
+    }
+    fmx_session_on_packet(session, &packet, &actions);
+    if (packet.kind == FMX_CONNACK && session->state == FMX_SESSION_OPEN) {
+        fmx_conn_keep_alive(conn);
+    }
+    carry_out(conn, &packet, &actions);
+}
+
+static bool has_had_its_turn(struct fmx_conn *conn)
+{
+    if (conn->turn != conn->shard->turn) {
+        conn->turn = conn->shard->turn;
+        conn->turn_packets = 0;
+    }
+    return conn->turn_packets >= conn->shard->options->packets_per_turn_max;
+}
+
+/* Must whole packets wait? For the verdict on CONNECT, for room further on, for the others' turn.
+   */
+static bool must_wait(struct fmx_conn *conn)
+{
+    if (conn->session.state == FMX_SESSION_EXPECT_VERDICT || conn->role_waits) {
+        return true; /* whoever lifts it marks us ready */
+    }
+    if (has_had_its_turn(conn)) {
+        fmx_conn_mark_ready(conn);
+        return true;
+    }
+    return false;
+}
+
+static bool begins_like_mqtt(struct fmx_conn *conn, fmx_slice span)
+{
+    if (conn->session.state == FMX_SESSION_EXPECT_CONNECT && span.bytes > 0 &&
+        span.data[0] != CONNECT_FIRST_BYTE) {
+        fmx_conn_abort(conn, FMX_PEER_NOT_MQTT, 0);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Takes packets off the front of `span` until it ends, a packet is not whole, must wait, or closes
+ * the connection. Returns the bytes that were used up; `out_waits` says that whole packets are
+ * left.
+ */
+static size_t take_packets(struct fmx_conn *conn, fmx_slice span, size_t *out_missing)
+{
+    struct fmx_frame frame;
+    size_t used = 0;
+
+    *out_missing = 0;
+    while (conn->state == FMX_CONN_OPEN && used < span.bytes && !must_wait(conn)) {
+        fmx_slice rest = {.data = span.data + used, .bytes = span.bytes - used};
+        enum fmx_status status = fmx_frame_next(rest, packet_bytes_max(conn), &frame);
+        if (status == FMX_MORE) {
+            *out_missing = frame.bytes > rest.bytes ? frame.bytes - rest.bytes : 1;
+            break;
+        }
+        if (status != FMX_OK) {
+            fmx_conn_close(conn, status);
+            break;
+        }
+        used += frame.bytes;
+        take_packet(conn, &frame);
+    }
+    return used;
+}
+
+/* The carry first: completes its torn packet with as few of the new bytes as that needs. */
+static fmx_slice feed_carry(struct fmx_conn *conn, fmx_slice span)
+{
+    while (conn->state == FMX_CONN_OPEN && carry_bytes(conn) > 0) {
+        size_t missing;
+        conn->carry.begin += (uint32_t)take_packets(conn, carry_span(conn), &missing);
+        if (carry_bytes(conn) == 0) {
+            drop_carry(conn);
+            break;
+        }
+        if (conn->state != FMX_CONN_OPEN || span.bytes == 0) {
+            break;
+        }
+        /* whole packets wait: all that is new goes behind them */
+        size_t taken = missing == 0 || missing > span.bytes ? span.bytes : missing;
+        if (!append_carry(conn, (fmx_slice){.data = span.data, .bytes = taken})) {
+            break;
+        }
+        span.data += taken;
+        span.bytes -= taken;
+        if (missing == 0) {
+            break;
+        }
+    }
+    return span;
+}
+
+static void feed(struct fmx_conn *conn, fmx_slice span)
+{
+    size_t missing;
+
+    if (carry_bytes(conn) > 0) {
+        span = feed_carry(conn, span);
+    }
+    if (conn->state != FMX_CONN_OPEN || span.bytes == 0 || !begins_like_mqtt(conn, span)) {
+        return;
+    }
+    size_t used = take_packets(conn, span, &missing);
+    if (conn->state == FMX_CONN_OPEN && used < span.bytes) {
+        if (missing > 0) {
+            fmx_count(&conn->shard->counters.packets_torn, 1);
+        }
+        (void)append_carry(conn, (fmx_slice){.data = span.data + used, .bytes = span.bytes - used});
+    }
+}
+
+/* Do whole packets lie in the carry, to be looked at later? */
+static bool has_waiting(const struct fmx_conn *conn)
+{
+    return carry_bytes(conn) > 0 && (conn->is_ready || conn->role_waits ||
+                                     conn->session.state == FMX_SESSION_EXPECT_VERDICT);
+}
+
+/* Too much waits to be looked at: let TCP's window close. */
+static void bound_carry(struct fmx_conn *conn)
+{
+    if (has_waiting(conn) && carry_bytes(conn) >= CARRY_PAUSE_BYTES) {
+        pause_recv(conn);
+    }
+}
+
+void fmx_conn_on_ready(struct fmx_conn *conn)
+{
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    feed(conn, (fmx_slice){0});
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    if (conn->peer_ended && !has_waiting(conn)) {
+        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+    } else if (conn->is_paused && carry_bytes(conn) < CARRY_PAUSE_BYTES) {
+        resume_recv(conn);
+    }
+}
+
+/* ── completion ── */
+
+static void on_peer_ended(struct fmx_conn *conn)
+{
+    if (conn->state == FMX_CONN_OPEN && has_waiting(conn)) {
+        conn->peer_ended = true; /* what it said before still counts: fmx_conn_on_ready ends it */
+    } else {
+        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+    }
+}
+
+static void on_recv_ended(struct fmx_conn *conn, int32_t result)
+{
+    conn->recv_armed = false;
+    if (conn->state >= FMX_CONN_CLOSING) {
+        fmx_conn_join(conn);
+    } else if (result == -ENOBUFS) {
+        mark_starved(conn);
+    } else if (result > 0 || result == -ECANCELED) {
+        if (!conn->is_paused || conn->state == FMX_CONN_ENDING) {
+            fmx_conn_arm_recv(conn);
+        }
+    } else if (result == 0) {
+        on_peer_ended(conn);
+    } else {
+        fmx_conn_abort(conn, result == -ECONNRESET ? FMX_PEER_CLOSED : FMX_SYS_RECV, -result);
+    }
+}
+
+void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *completion)
+{
+    struct fmx_shard *shard = conn->shard;
+
+    if (completion->buffer != FMX_RING_NO_BUFFER) {
+        if (completion->result > 0 && conn->state == FMX_CONN_OPEN) {
+            size_t bytes = (size_t)completion->result;
+            fmx_count(&shard->counters.bytes_in, bytes);
+            conn->last_in_ns = shard->now_ns;
+            feed(conn, (fmx_slice){.data = fmx_ring_buffer(shard->ring, completion->buffer),
+                                   .bytes = bytes});
+            bound_carry(conn);
+        }
+        fmx_ring_give(shard->ring, completion->buffer);
+    }
+    if (!completion->more) {
+        on_recv_ended(conn, completion->result);
+    }
+}

@@ -1,0 +1,185 @@
+/*
+ * conn_send — the way out: encode → queue → one send in flight
+ *
+ * Why it is so:   TCP segments cost the most by far. All that a session has to say in one turn
+ *                 leaves in one send at the turn's end, and what is said while that send is in
+ *                 flight leaves as one more at its completion. Nothing waits longer than that for
+ *                 company
+ * Words:          dirty: has bytes queued and is in the shard's list for this turn's flush
+ * Invariants:     (1) at most one send of a connection is in the kernel
+ *                 (2) bytes in the kernel do not move or change until their completion
+ *                 (3) every byte queued by the turn's end is in the kernel or behind a send that is
+ * Memory:         blocks of the shard's pool
+ * Threads:        owning shard only
+ * Limits:         send_queue_bytes_max per session and shard_bytes_max per shard: fmx_conn_is_full
+ *                 says so, and the role drops, queues or ends; acknowledgements are always taken,
+ *                 since each answers a packet that the peer's own window bounds
+ * Not here:       what to do with a slow reader: roles/gateway.c
+ */
+#include "engine/conn.h"
+
+#include "engine/shard.h"
+#include "proto/encode.h"
+#include "proto/limits.h"
+#include "proto/reason.h"
+
+#include <errno.h>
+
+void fmx_conn_mark_dirty(struct fmx_conn *conn)
+{
+    if (!conn->is_dirty) {
+        conn->is_dirty = true;
+        conn->next_dirty = conn->shard->dirty;
+        conn->shard->dirty = conn;
+    }
+}
+
+uint8_t *fmx_conn_reserve(struct fmx_conn *conn, size_t bytes)
+{
+    uint8_t *room = fmx_sendq_reserve(&conn->sendq, &conn->shard->pool, bytes);
+
+    if (room == NULL) {
+        fmx_conn_abort(conn, FMX_LIMIT_MEMORY, ENOMEM);
+    }
+    return room;
+}
+
+void fmx_conn_commit(struct fmx_conn *conn, size_t bytes)
+{
+    fmx_sendq_commit(&conn->sendq, bytes);
+    fmx_count(&conn->shard->counters.packets_out, 1);
+    fmx_conn_mark_dirty(conn);
+}
+
+void fmx_conn_refer(struct fmx_conn *conn, struct fmx_payload *payload, fmx_slice bytes)
+{
+    if (!fmx_sendq_refer(&conn->sendq, &conn->shard->pool, payload, bytes)) {
+        fmx_conn_abort(conn, FMX_LIMIT_MEMORY, ENOMEM);
+    }
+}
+
+void fmx_conn_send(struct fmx_conn *conn, const struct fmx_packet *packet)
+{
+    enum fmx_version version = (enum fmx_version)conn->session.version;
+
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    size_t bytes = fmx_encode_bytes(packet, version);
+    FMX_ASSERT(bytes > 0); /* roles send nothing that cannot be said */
+    uint8_t *room = fmx_conn_reserve(conn, bytes);
+    if (room != NULL) {
+        fmx_conn_commit(conn, fmx_encode(packet, version, room));
+    }
+}
+
+void fmx_conn_puback(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason)
+{
+    bool has_reason = reason != 0 && conn->session.version == FMX_MQTT_50;
+    size_t bytes = has_reason ? 5 : 4;
+
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    fmx_session_acknowledged(&conn->session);
+    uint8_t *room = fmx_conn_reserve(conn, bytes);
+    if (room == NULL) {
+        return;
+    }
+    room[0] = FMX_PUBACK << 4;
+    room[1] = (uint8_t)(bytes - 2);
+    room[2] = (uint8_t)(packet_id >> 8);
+    room[3] = (uint8_t)packet_id;
+    if (has_reason) {
+        room[4] = reason;
+    }
+    fmx_count(&conn->shard->counters.pubacks_out, 1);
+    fmx_conn_commit(conn, bytes);
+}
+
+void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assigned)
+{
+    struct fmx_packet connack;
+
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    fmx_session_admit(&conn->session, session_present, assigned, &connack);
+    fmx_conn_send(conn, &connack);
+    fmx_conn_keep_alive(conn);
+    fmx_conn_mark_ready(conn);
+}
+
+bool fmx_conn_is_full(struct fmx_conn *conn)
+{
+    if (conn->sendq.bytes < conn->shard->options->send_queue_bytes_max &&
+        !fmx_shard_is_full(conn->shard)) {
+        return false;
+    }
+    conn->was_full = true;
+    return true;
+}
+
+bool fmx_conn_make_window(struct fmx_conn *conn)
+{
+    struct fmx_inflight *out = &conn->session.out;
+
+    if (fmx_session_window_left(&conn->session) == 0) {
+        return false;
+    }
+    if (out->next - out->first < out->capacity) {
+        return true;
+    }
+    uint32_t capacity = out->capacity == 0 ? 8 : out->capacity * 2;
+    if (capacity > FMX_INFLIGHT_MAX) {
+        return false;
+    }
+    uint64_t *storage = malloc(capacity * sizeof(*storage));
+    if (storage == NULL) {
+        return false;
+    }
+    uint64_t *old = out->tags;
+    fmx_inflight_move(out, storage, capacity);
+    free(old);
+    return true;
+}
+
+void fmx_conn_flush(struct fmx_conn *conn)
+{
+    struct iovec parts[FMX_RING_PARTS_MAX];
+    size_t bytes;
+
+    if (conn->sending_bytes > 0 || conn->sendq.bytes == 0 || conn->state > FMX_CONN_ENDING ||
+        conn->state < FMX_CONN_OPEN || (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
+        return;
+    }
+    unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, &bytes);
+    conn->sending_bytes = bytes;
+    fmx_ring_prep_send(conn->shard->ring, conn->file, parts, count,
+                       fmx_op_pack(FMX_OP_SEND, conn->slot.index, conn->slot.generation));
+}
+
+void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
+{
+    struct fmx_shard *shard = conn->shard;
+
+    FMX_ASSERT(conn->sending_bytes > 0);
+    conn->sending_bytes = 0;
+    if (result < 0) {
+        fmx_conn_abort(conn, FMX_SYS_SEND, -result);
+        return;
+    }
+    fmx_count(&shard->counters.sends, 1);
+    fmx_count(&shard->counters.bytes_out, (uint64_t)result);
+    conn->last_out_ns = shard->now_ns;
+    fmx_sendq_consume(&conn->sendq, &shard->pool, (size_t)result);
+    if (conn->sendq.bytes > 0) {
+        fmx_conn_mark_dirty(conn);
+    }
+    if (conn->was_full && conn->state == FMX_CONN_OPEN &&
+        conn->sendq.bytes <= shard->options->send_queue_bytes_max / 4) {
+        conn->was_full = false;
+        shard->options->role->on_writable(conn);
+    }
+    fmx_conn_join(conn);
+}

@@ -1,0 +1,111 @@
+/*
+ * msg.h — the closed list of what may cross from one shard to another
+ *
+ * A message is 64 bytes at most. A pointer in it is owned by the message: whoever pops it owns it.
+ * What each kind means, and who answers what, is drawn in roles/gateway.h.
+ */
+#ifndef ENGINE_MSG_H
+#define ENGINE_MSG_H
+
+#include <assert.h>
+#include <fleetmux/error.h>
+
+struct fmx_payload;
+struct fmx_parcel;
+
+enum fmx_msg_kind {
+    FMX_MSG_NONE = 0,
+    /* to any shard, from the process */
+    FMX_MSG_STOP,  /* drain, then end */
+    FMX_MSG_BEGIN, /* the plan's clock runs */
+    /* about identities: between a session's shard and its client id's home */
+    FMX_MSG_CLAIM,    /* session → home: this client id is mine now */
+    FMX_MSG_CLAIMED,  /* home → session: yes, with what was kept; or no */
+    FMX_MSG_RELEASE,  /* home → session: hand over and end */
+    FMX_MSG_RELEASED, /* session → home: here is all I had */
+    FMX_MSG_GONE,     /* session → home: my connection is gone */
+    /* about subscriptions */
+    FMX_MSG_SUBSCRIBE,  /* session → home: a persistent session's SUBSCRIBE or UNSUBSCRIBE */
+    FMX_MSG_SUBSCRIBED, /* home → session: its codes */
+    FMX_MSG_INTEREST,   /* shard → every other: I have (no longer) a subscriber to this filter */
+    /* about messages */
+    FMX_MSG_PUBLISH, /* shard or caller → shard: route this among your own */
+    FMX_MSG_DELIVER, /* home → session: this one is for you */
+    FMX_MSG_KICK,    /* caller → session */
+};
+
+/* A client id or a list of filters on its way: bytes behind a length, freed by the receiver. */
+struct fmx_blob {
+    size_t bytes;
+    uint8_t data[];
+};
+
+/* An allocated copy, or NULL. */
+struct fmx_blob *fmx_blob_make(fmx_slice bytes);
+
+#define FMX_SHARD_NONE UINT16_MAX
+
+struct fmx_msg {
+    uint16_t kind;       /* enum fmx_msg_kind */
+    uint16_t from_shard; /* set when posted; FMX_SHARD_NONE: from a caller outside */
+    uint32_t identity;   /* index of the directory entry at home, where the message is about one */
+    union {
+        struct {
+            struct fmx_session_id session;
+            struct fmx_blob *client_id;
+            uint64_t hash;
+            uint32_t expiry_s; /* 0: ends with the connection */
+            bool clean;        /* what was kept before is dropped */
+        } claim;
+        struct {
+            struct fmx_session_id session;
+            struct fmx_parcel *parcel; /* what was kept; NULL: nothing */
+            enum fmx_status status;
+            bool session_present;
+            bool is_kept; /* the session's state is at home */
+        } claimed;
+        struct {
+            struct fmx_session_id session;
+            enum fmx_status cause;
+        } release;
+        struct {
+            struct fmx_session_id session;
+            struct fmx_parcel *parcel;
+            uint32_t expiry_s;
+        } released;
+        struct {
+            struct fmx_session_id session;
+            uint64_t hash; /* of its client id */
+            bool is_final; /* nothing to hand over: no RELEASED will follow */
+        } gone;
+        struct {
+            struct fmx_session_id session;
+            struct fmx_blob *list; /* filters in wire form; codes on the way back */
+            uint16_t packet_id;
+            bool is_unsubscribe;
+            uint8_t version;
+        } subscribe;
+        struct {
+            struct fmx_blob *filter;
+            bool is_added;
+        } interest;
+        struct {
+            struct fmx_payload *payload;
+        } publish;
+        struct {
+            struct fmx_session_id session;
+            struct fmx_payload *payload;
+            uint8_t options; /* of the subscription: QoS and flags, router.h */
+        } deliver;
+        struct {
+            struct fmx_session_id session;
+        } kick;
+        struct {
+            uint32_t drain_ms;
+        } stop;
+    };
+};
+
+static_assert(sizeof(struct fmx_msg) <= 64, "a message is one cache line");
+
+#endif

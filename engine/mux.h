@@ -1,0 +1,73 @@
+/*
+ * mux.h — the process object: validates options, makes shards and the queues between them
+ */
+#ifndef ENGINE_MUX_H
+#define ENGINE_MUX_H
+
+#include "engine/shard.h"
+
+#include <fleetmux/options.h>
+
+/* A socket address as text became one. */
+struct fmx_address {
+    struct sockaddr_storage storage;
+    socklen_t bytes;
+};
+
+/* One inbox towards each shard, written by one thread outside. Lives until the mux is closed. */
+struct fmx_mux_caller {
+    struct fmx_mux_caller *next;
+    struct fmx_mux *mux;
+    struct fmx_inbox *inboxes; /* shards_count of them */
+};
+
+struct fmx_mux;
+
+struct fmx_mux_plan {
+    const struct fmx_mux_options *options; /* checked by fmx_mux_check_options */
+    const struct fmx_role *role;
+    void *role_user;
+    const struct fmx_session_options *session; /* outlives the mux */
+    uint64_t connect_timeout_ns;
+    const struct fmx_address *listen; /* copied */
+    size_t listen_count;
+    uint32_t backlog;
+    uint32_t sessions_min; /* what the role needs at least; 0: options alone decide */
+};
+
+/* Fills in the defaults that options.h names. */
+void fmx_mux_options_init(struct fmx_mux_options *options);
+
+/* FMX_OK or FMX_E_OPTION, with words. */
+enum fmx_status fmx_mux_check_options(const struct fmx_mux_options *options, char *error,
+                                      size_t error_bytes) FMX_MUST_USE;
+
+/* Decides on the number of shards and makes them; nothing runs yet. */
+enum fmx_status fmx_mux_open(const struct fmx_mux_plan *plan, struct fmx_mux **out_mux, char *error,
+                             size_t error_bytes) FMX_MUST_USE;
+
+/* Listens, starts the threads, returns when every shard is in its first turn. */
+enum fmx_status fmx_mux_start(struct fmx_mux *mux, char *error, size_t error_bytes) FMX_MUST_USE;
+
+/* Drains and ends the threads. Harmless if they were not started. */
+void fmx_mux_stop(struct fmx_mux *mux, uint32_t drain_ms);
+
+void fmx_mux_close(struct fmx_mux *mux);
+
+uint32_t fmx_mux_shards_count(const struct fmx_mux *mux);
+struct fmx_shard *fmx_mux_shard(struct fmx_mux *mux, uint32_t index);
+uint16_t fmx_mux_port(const struct fmx_mux *mux, size_t listener);
+void fmx_mux_stats(const struct fmx_mux *mux, struct fmx_stats *out_stats);
+const struct fmx_log *fmx_mux_log(const struct fmx_mux *mux);
+
+/* Any thread. */
+enum fmx_status fmx_mux_caller_open(struct fmx_mux *mux,
+                                    struct fmx_mux_caller **out_caller) FMX_MUST_USE;
+
+/* The caller's own thread. False if that inbox is full. Wakes the shard if it sleeps. */
+bool fmx_mux_caller_post(struct fmx_mux_caller *caller, uint32_t to_shard, struct fmx_msg *message);
+
+/* First of the list; each shard walks it. */
+struct fmx_mux_caller *fmx_mux_callers(struct fmx_mux *mux);
+
+#endif

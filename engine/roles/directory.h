@@ -1,0 +1,80 @@
+/*
+ * directory.h — client id → session, on the id's home shard; takeover; what is kept for the absent
+ *
+ * Every client id has a home: the shard its hash names. Only the home says whose an id is. A
+ * session claims its id there before it is admitted, and what a persistent session has (its
+ * subscriptions, and while it is away its messages) stays there, wherever its connection is.
+ *
+ *     session's shard (S)                  home (H)
+ *        CLAIM        ───────────────────►  nobody's: CLAIMED at once
+ *                                           somebody's: RELEASE to the owner, CLAIMED after
+ *        RELEASED CLAIMED ◄─────────────────── with what was kept RELEASE ◄─────────────────── to
+ *        the owner: end, hand over RELEASED ───────────────────► exactly one for each RELEASE that
+ *        finds its session GONE ───────────────────► the connection ended; not final: RELEASE
+ *        follows, and the
+ *                                           session's slot stays until it has come
+ *        SUBSCRIBE    ───────────────────►  of a session whose state is at home
+ *        SUBSCRIBED   ◄───────────────────
+ *        DELIVER      ◄───────────────────  a message for it
+ *
+ * The queue from home to a session's shard keeps order, so RELEASE comes after every DELIVER that
+ * was sent before it: nothing is lost and nothing overtakes when a session moves.
+ */
+#ifndef ENGINE_ROLES_DIRECTORY_H
+#define ENGINE_ROLES_DIRECTORY_H
+
+#include "engine/index.h"
+#include "engine/roles/backlog.h"
+#include "engine/shard.h"
+
+#define FMX_IDENTITY_NONE UINT32_MAX
+
+struct fmx_kept;
+
+/* One client id whose home is this shard. */
+struct fmx_identity {
+    struct fmx_slot slot; /* first, set by the slab */
+    struct fmx_blob *client_id;
+    uint64_t hash;
+    struct fmx_session_id owner; /* FMX_SESSION_NONE: its client is away */
+    struct fmx_msg *next_claim;  /* waits for the owner's release; NULL: nobody does */
+    struct fmx_kept *kept;       /* NULL: the session ends with its connection */
+    bool releasing;              /* RELEASE is on its way to the owner */
+};
+
+/* The state of a session that may outlive its connection. */
+struct fmx_kept {
+    uint32_t identity;      /* slot index, for the timer */
+    uint32_t subscriptions; /* head of its chain in the router of this shard */
+    uint32_t subscriptions_count;
+    uint32_t expiry_s;
+    struct fmx_timer expiry;    /* armed while its client is away */
+    struct fmx_backlog backlog; /* what came while its client was away */
+};
+
+struct fmx_directory {
+    struct fmx_shard *shard;
+    struct fmx_slab identities;
+    struct fmx_index index;
+    void (*forget_subscriptions)(struct fmx_shard *shard, struct fmx_kept *kept);
+};
+
+enum fmx_status fmx_directory_open(struct fmx_directory *directory, struct fmx_shard *shard,
+                                   uint32_t identities_max,
+                                   void (*forget_subscriptions)(struct fmx_shard *,
+                                                                struct fmx_kept *)) FMX_MUST_USE;
+void fmx_directory_close(struct fmx_directory *directory);
+
+/* Messages of the table above, at home. Owned pointers in the message are taken over. */
+void fmx_directory_on_claim(struct fmx_directory *directory, struct fmx_msg *message);
+void fmx_directory_on_gone(struct fmx_directory *directory, struct fmx_msg *message);
+void fmx_directory_on_released(struct fmx_directory *directory, struct fmx_msg *message);
+
+/* A kept session's expiry is due. */
+void fmx_directory_on_expiry(struct fmx_directory *directory, struct fmx_timer *timer);
+
+/* The identity in a slot: asserted to be there, or NULL if it is not. */
+struct fmx_identity *fmx_directory_at(struct fmx_directory *directory, uint32_t identity);
+struct fmx_identity *fmx_directory_peek(struct fmx_directory *directory, uint32_t identity);
+
+#endif

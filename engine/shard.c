@@ -1,0 +1,585 @@
+/*
+ * shard — one thread and everything it owns; the turn
+ *
+ * Why it is so:   a session lives and dies on one thread, so nothing on a packet's path is shared,
+ *                 locked or counted atomically. What crosses to another shard is a message in a
+ *                 queue
+ * Words:          turn: one pass of the loop below; post: send a message to a shard; spill:
+ *                 messages whose inbox is full, kept in order on the sender's side
+ * Invariants:     (1) the steps of a turn always come in this order, each bounded:
+ *                     enter the kernel · read the clock · inboxes · completions · messages to
+ *                     ourselves · timers · carried packets · ends · spills · sends · buffers back ·
+ *                     slots freed
+ *                 (2) nothing is freed before the last step: callbacks only mark and queue
+ *                 (3) inboxes come before completions: who subscribed elsewhere before a message
+ *                     was received here is known before that message is routed
+ *                 (4) messages to one shard arrive in the order in which they were posted
+ *                 (5) a shard sleeps only if no inbox has a message and no list has work
+ * Memory:         everything below but the inboxes' other ends
+ * Threads:        fmx_shard_open, turn, run, close: the shard's own. Other threads touch its bell,
+ *                 its inboxes' heads and its counters
+ * Limits:         COMPLETIONS_MAX a turn (the rest stays in the ring), TIMERS_MAX, REARM_MAX
+ * Not here:       who starts threads and listens: mux.c
+ */
+#include "engine/shard.h"
+
+#include "engine/mux.h"
+#include "proto/limits.h"
+
+#define COMPLETIONS_MAX   4096u
+#define COMPLETIONS_BATCH 256u
+#define TIMERS_MAX        16384u
+#define REARM_MAX         64u
+#define SUBMIT_BATCH      128u /* so the kernel and the other end work while we still encode */
+#define SPILL_FIRST       64u
+#define DRAIN_LOOK_NS     (10 * FMX_NS_PER_MS)
+
+/* ── messages out ── */
+
+static bool spill_grow(struct fmx_spill *spill)
+{
+    uint32_t capacity = spill->capacity == 0 ? SPILL_FIRST : spill->capacity * 2;
+    struct fmx_msg *messages = malloc(capacity * sizeof(*messages));
+
+    if (messages == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < spill->count; i++) {
+        messages[i] = spill->messages[(spill->first + i) & (spill->capacity - 1)];
+    }
+    free(spill->messages);
+    *spill = (struct fmx_spill){.messages = messages, .count = spill->count, .capacity = capacity};
+    return true;
+}
+
+static void spill_push(struct fmx_spill *spill, const struct fmx_msg *message)
+{
+    if (spill->count == spill->capacity) {
+        /* Losing it would lose a session or a message without a trace; there is no peer to blame.
+           */
+        bool grown = spill_grow(spill);
+        FMX_ASSERT(grown);
+    }
+    spill->messages[(spill->first + spill->count++) & (spill->capacity - 1)] = *message;
+}
+
+static bool spill_pop(struct fmx_spill *spill, struct fmx_msg *out_message)
+{
+    if (spill->count == 0) {
+        return false;
+    }
+    *out_message = spill->messages[spill->first & (spill->capacity - 1)];
+    spill->first = (spill->first + 1) & (spill->capacity - 1);
+    spill->count--;
+    return true;
+}
+
+static struct fmx_inbox *inbox_of(struct fmx_shard *shard, uint32_t to_shard)
+{
+    return &fmx_mux_shard(shard->mux, to_shard)->inboxes[shard->index];
+}
+
+static void note_wake(struct fmx_shard *shard, uint32_t to_shard)
+{
+    shard->to_wake[to_shard / 64] |= 1ull << (to_shard % 64);
+}
+
+void fmx_shard_post(struct fmx_shard *shard, uint32_t to_shard, struct fmx_msg *message)
+{
+    struct fmx_spill *spill = &shard->spills[to_shard];
+
+    FMX_ASSERT(to_shard < shard->shards_count);
+    message->from_shard = (uint16_t)shard->index;
+    if (to_shard == shard->index) {
+        spill_push(spill, message);
+        return;
+    }
+    fmx_count(&shard->counters.crossings, 1);
+    note_wake(shard, to_shard);
+    if (spill->count > 0 || !fmx_inbox_push(inbox_of(shard, to_shard), message)) {
+        fmx_count(&shard->counters.crossings_waited, 1);
+        spill_push(spill, message);
+    }
+}
+
+bool fmx_shard_is_congested(const struct fmx_shard *shard, uint32_t to_shard)
+{
+    return to_shard != shard->index && shard->spills[to_shard].count > 0;
+}
+
+static void push_spills(struct fmx_shard *shard)
+{
+    for (uint32_t to = 0; to < shard->shards_count; to++) {
+        struct fmx_spill *spill = &shard->spills[to];
+        while (to != shard->index && spill->count > 0) {
+            struct fmx_msg *first = &spill->messages[spill->first];
+            if (!fmx_inbox_push(inbox_of(shard, to), first)) {
+                break;
+            }
+            note_wake(shard, to);
+            (void)spill_pop(spill, &(struct fmx_msg){0});
+        }
+    }
+}
+
+/* One wake-up for all that this turn pushed, and none for a shard that is awake. */
+static void ring_bells(struct fmx_shard *shard)
+{
+    for (uint32_t word = 0; word < (shard->shards_count + 63) / 64; word++) {
+        while (shard->to_wake[word] != 0) {
+            uint32_t to = word * 64 + (uint32_t)__builtin_ctzll(shard->to_wake[word]);
+            shard->to_wake[word] &= shard->to_wake[word] - 1;
+            struct fmx_shard *other = fmx_mux_shard(shard->mux, to);
+            if (fmx_bell_must_ring(&other->bell)) {
+                fmx_count(&shard->counters.wakeups, 1);
+                fmx_ring_wake(other->ring);
+            }
+        }
+    }
+}
+
+static bool has_spills(const struct fmx_shard *shard)
+{
+    for (uint32_t to = 0; to < shard->shards_count; to++) {
+        if (shard->spills[to].count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ── messages in ── */
+
+static void begin_stop(struct fmx_shard *shard, uint32_t drain_ms);
+
+static void take_message(struct fmx_shard *shard, struct fmx_msg *message)
+{
+    if (message->kind == FMX_MSG_STOP) {
+        begin_stop(shard, message->stop.drain_ms);
+    } else {
+        shard->options->role->on_message(shard, message);
+    }
+}
+
+/* All that was there when we looked; what comes meanwhile belongs to the next turn. */
+static void drain_inbox(struct fmx_shard *shard, struct fmx_inbox *inbox)
+{
+    struct fmx_msg message;
+
+    for (uint32_t left = fmx_inbox_count(inbox); left > 0; left--) {
+        bool popped = fmx_inbox_pop(inbox, &message);
+        FMX_ASSERT(popped);
+        take_message(shard, &message);
+    }
+}
+
+static void drain_inboxes(struct fmx_shard *shard)
+{
+    for (uint32_t from = 0; from < shard->shards_count; from++) {
+        if (from != shard->index) {
+            drain_inbox(shard, &shard->inboxes[from]);
+        }
+    }
+    for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
+         caller = caller->next) {
+        drain_inbox(shard, &caller->inboxes[shard->index]);
+    }
+}
+
+static bool has_messages(struct fmx_shard *shard)
+{
+    for (uint32_t from = 0; from < shard->shards_count; from++) {
+        if (from != shard->index && fmx_inbox_count(&shard->inboxes[from]) > 0) {
+            return true;
+        }
+    }
+    for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
+         caller = caller->next) {
+        if (fmx_inbox_count(&caller->inboxes[shard->index]) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drain_own_messages(struct fmx_shard *shard)
+{
+    struct fmx_msg message;
+
+    while (spill_pop(&shard->spills[shard->index], &message)) {
+        take_message(shard, &message);
+    }
+}
+
+struct fmx_conn *fmx_shard_find(struct fmx_shard *shard, struct fmx_session_id id)
+{
+    if (fmx_session_id_shard(id) != shard->index) {
+        return NULL;
+    }
+    return fmx_slab_find(&shard->conns, fmx_session_id_slot(id), fmx_session_id_generation(id));
+}
+
+/* ── accepting ── */
+
+static void arm_listeners(struct fmx_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->listeners_count; i++) {
+        struct fmx_listener *listener = &shard->listeners[i];
+        if (!listener->armed && !shard->stopping) {
+            listener->armed = true;
+            fmx_ring_prep_accept(shard->ring, listener->fd, fmx_op_pack(FMX_OP_ACCEPT, i, 0));
+        }
+    }
+}
+
+/* An accept that fails for want of a descriptor has closed that connection already. */
+static void on_accept(struct fmx_shard *shard, const struct fmx_completion *completion)
+{
+    if (completion->result >= 0) {
+        fmx_conn_accept(shard, (uint32_t)completion->result);
+    } else if (!shard->stopping) {
+        fmx_count(&shard->counters.accepts_shed, 1);
+    }
+    if (!completion->more) {
+        shard->listeners[fmx_op_slot(completion->tag)].armed = false;
+    }
+}
+
+/* ── the turn ── */
+
+static void dispatch(struct fmx_shard *shard, const struct fmx_completion *completion)
+{
+    switch (fmx_op_kind(completion->tag)) {
+    case FMX_OP_ACCEPT:
+        on_accept(shard, completion);
+        break;
+    case FMX_OP_WAKE:
+    case FMX_OP_CLOSE_ORPHAN:
+        break;
+    default:
+        fmx_conn_on_completion(shard, completion);
+        break;
+    }
+}
+
+static void take_completions(struct fmx_shard *shard)
+{
+    struct fmx_completion batch[COMPLETIONS_BATCH];
+    unsigned taken = 0;
+
+    while (taken < COMPLETIONS_MAX) {
+        unsigned count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
+        for (unsigned i = 0; i < count; i++) {
+            dispatch(shard, &batch[i]);
+        }
+        taken += count;
+        if (count < COMPLETIONS_BATCH) {
+            break;
+        }
+    }
+    fmx_count(&shard->counters.completions, taken);
+}
+
+static void take_timers(struct fmx_shard *shard)
+{
+    for (unsigned i = 0; i < TIMERS_MAX; i++) {
+        struct fmx_timer *timer = fmx_wheel_pop(&shard->wheel, shard->now_ns);
+        if (timer == NULL) {
+            return;
+        }
+        if (timer->kind == FMX_TIMER_CONN) {
+            fmx_conn_on_timer(
+                (struct fmx_conn *)((char *)timer - offsetof(struct fmx_conn, timer)));
+        } else {
+            shard->options->role->on_timer(shard, timer);
+        }
+    }
+}
+
+/* Those that were ready when the step began; who becomes ready again waits for the next turn. */
+static void take_ready(struct fmx_shard *shard)
+{
+    struct fmx_conn *conn = shard->ready;
+
+    shard->ready = NULL;
+    shard->ready_tail = &shard->ready;
+    while (conn != NULL) {
+        struct fmx_conn *next = conn->next_ready;
+        conn->is_ready = false;
+        fmx_conn_on_ready(conn);
+        conn = next;
+    }
+}
+
+static void take_ends(struct fmx_shard *shard)
+{
+    while (shard->ended != NULL) {
+        struct fmx_conn *conn = shard->ended;
+        shard->ended = conn->next_ended;
+        fmx_conn_report_close(conn);
+    }
+}
+
+static void rearm_starved(struct fmx_shard *shard)
+{
+    for (unsigned i = 0; i < REARM_MAX && shard->starved != NULL; i++) {
+        struct fmx_conn *conn = shard->starved;
+        shard->starved = conn->next_starved;
+        if (shard->starved == NULL) {
+            shard->starved_tail = &shard->starved;
+        }
+        conn->is_starved = false;
+        if (conn->state <= FMX_CONN_ENDING && !conn->is_paused) {
+            fmx_conn_arm_recv(conn);
+        } else {
+            fmx_conn_join(conn);
+        }
+    }
+}
+
+static void flush_dirty(struct fmx_shard *shard)
+{
+    unsigned count = 0;
+
+    while (shard->dirty != NULL) {
+        struct fmx_conn *conn = shard->dirty;
+        shard->dirty = conn->next_dirty;
+        conn->is_dirty = false;
+        fmx_conn_flush(conn);
+        if (++count % SUBMIT_BATCH == 0) {
+            fmx_ring_submit(shard->ring);
+        }
+    }
+}
+
+static void free_closed(struct fmx_shard *shard)
+{
+    struct fmx_conn *conn = shard->closed;
+
+    shard->closed = NULL;
+    while (conn != NULL) {
+        struct fmx_conn *next = conn->next_closed;
+        if (conn->is_ready || conn->is_starved || conn->is_dirty) {
+            conn->next_closed = shard->closed; /* still in a list: next turn */
+            shard->closed = conn;
+        } else {
+            fmx_conn_release(conn);
+        }
+        conn = next;
+    }
+}
+
+static uint64_t wait_allowed(struct fmx_shard *shard)
+{
+    if (shard->ready != NULL || shard->ended != NULL || shard->starved != NULL ||
+        shard->closed != NULL || has_spills(shard)) {
+        return 0;
+    }
+    uint64_t next_ns = fmx_wheel_next_ns(&shard->wheel);
+    if (shard->stopping) {
+        uint64_t look_ns = shard->now_ns + DRAIN_LOOK_NS;
+        next_ns = next_ns < look_ns ? next_ns : look_ns;
+    }
+    if (next_ns == UINT64_MAX) {
+        return FMX_RING_FOREVER;
+    }
+    uint64_t now_ns = fmx_ring_now(shard->ring);
+    return next_ns > now_ns ? next_ns - now_ns : 0;
+}
+
+static void enter_kernel(struct fmx_shard *shard)
+{
+    uint64_t wait_ns = wait_allowed(shard);
+
+    if (wait_ns > 0) {
+        fmx_bell_arm(&shard->bell);
+        if (has_messages(shard)) {
+            wait_ns = 0;
+        }
+    }
+    fmx_ring_enter(shard->ring, wait_ns);
+    fmx_bell_disarm(&shard->bell);
+}
+
+static void count_turn(struct fmx_shard *shard)
+{
+    struct fmx_counters *counters = &shard->counters;
+    uint64_t took_ns = fmx_ring_now(shard->ring) - shard->now_ns;
+
+    fmx_count(&counters->turns, 1);
+    fmx_count_set(&counters->enters, fmx_ring_enters(shard->ring));
+    fmx_count_set(&counters->queued_bytes_now, shard->pool.bytes);
+    if (took_ns > atomic_load_explicit(&counters->turn_ns_longest, memory_order_relaxed)) {
+        fmx_count_set(&counters->turn_ns_longest, took_ns);
+    }
+}
+
+void fmx_shard_turn(struct fmx_shard *shard)
+{
+    arm_listeners(shard);
+    enter_kernel(shard);
+    shard->now_ns = fmx_ring_now(shard->ring);
+    shard->turn++;
+    drain_inboxes(shard);
+    take_completions(shard);
+    drain_own_messages(shard);
+    take_timers(shard);
+    take_ready(shard);
+    drain_own_messages(shard);
+    take_ends(shard);
+    shard->options->role->on_turn(shard);
+    push_spills(shard);
+    ring_bells(shard);
+    flush_dirty(shard);
+    fmx_ring_give_flush(shard->ring);
+    rearm_starved(shard);
+    free_closed(shard);
+    count_turn(shard);
+}
+
+/* ── open, stop, close ── */
+
+static enum fmx_status open_parts(struct fmx_shard *shard)
+{
+    const struct fmx_shard_options *options = shard->options;
+    uint32_t slot_bytes = (uint32_t)sizeof(struct fmx_conn) + options->role->session_bytes;
+
+    shard->ready_tail = &shard->ready;
+    shard->starved_tail = &shard->starved;
+    shard->scratch = malloc(FMX_SHARD_SCRATCH_BYTES);
+    shard->spills = calloc(shard->shards_count, sizeof(*shard->spills));
+    shard->to_wake = calloc((shard->shards_count + 63) / 64, sizeof(*shard->to_wake));
+    if (shard->scratch == NULL || shard->spills == NULL || shard->to_wake == NULL) {
+        return FMX_LIMIT_MEMORY;
+    }
+    shard->now_ns = fmx_ring_now(shard->ring);
+    fmx_wheel_init(&shard->wheel, shard->now_ns);
+    fmx_pool_init(&shard->pool);
+    enum fmx_status status = fmx_slab_open(&shard->conns, slot_bytes, options->ring.files_count);
+    return status == FMX_OK ? options->role->open_shard(shard) : status;
+}
+
+enum fmx_status fmx_shard_open(struct fmx_shard *shard, char *error, size_t error_bytes)
+{
+    enum fmx_status status = fmx_ring_open(&shard->options->ring, &shard->ring, error, error_bytes);
+
+    if (status != FMX_OK) {
+        return status;
+    }
+    status = open_parts(shard);
+    if (status != FMX_OK) {
+        snprintf(error, error_bytes, "shard %u: %s", shard->index, fmx_status_text(status));
+    }
+    return status;
+}
+
+static void begin_stop(struct fmx_shard *shard, uint32_t drain_ms)
+{
+    uint32_t cursor = 0;
+    struct fmx_conn *conn;
+
+    if (shard->stopping) {
+        shard->drain_deadline_ns = shard->now_ns; /* asked twice: at once */
+        return;
+    }
+    shard->stopping = true;
+    shard->drain_deadline_ns = shard->now_ns + drain_ms * FMX_NS_PER_MS;
+    for (uint32_t i = 0; i < shard->listeners_count; i++) {
+        if (shard->listeners[i].armed) {
+            fmx_ring_prep_cancel(shard->ring, fmx_op_pack(FMX_OP_ACCEPT, i, 0),
+                                 fmx_op_pack(FMX_OP_CANCEL, 0, 0));
+        }
+    }
+    shard->options->role->on_stop(shard);
+    while ((conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
+        fmx_conn_close(conn, FMX_E_SHUTDOWN);
+    }
+}
+
+static bool listeners_are_idle(const struct fmx_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->listeners_count; i++) {
+        if (shard->listeners[i].armed) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The deadline has passed: no more waiting for peers, and no role's hold. */
+static void force_ends(struct fmx_shard *shard)
+{
+    uint32_t cursor = 0;
+    struct fmx_conn *conn;
+
+    while ((conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
+        fmx_conn_abort(conn, FMX_E_SHUTDOWN, 0);
+        fmx_conn_unhold(conn);
+    }
+}
+
+static bool is_drained(struct fmx_shard *shard)
+{
+    if (!shard->stopping) {
+        return false;
+    }
+    if (shard->now_ns >= shard->drain_deadline_ns) {
+        force_ends(shard);
+    }
+    return shard->conns.used == 0 && listeners_are_idle(shard) &&
+           shard->options->role->is_drained(shard);
+}
+
+void fmx_shard_run(struct fmx_shard *shard)
+{
+    do {
+        fmx_shard_turn(shard);
+    } while (!is_drained(shard));
+}
+
+/* Other shards may have written to us after our last turn. */
+static void discard_messages(struct fmx_shard *shard)
+{
+    struct fmx_msg message;
+
+    for (uint32_t i = 0; i < shard->shards_count; i++) {
+        while (i != shard->index && fmx_inbox_pop(&shard->inboxes[i], &message)) {
+            shard->options->role->discard(shard, &message);
+        }
+        while (spill_pop(&shard->spills[i], &message)) {
+            shard->options->role->discard(shard, &message);
+        }
+    }
+    for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
+         caller = caller->next) {
+        while (fmx_inbox_pop(&caller->inboxes[shard->index], &message)) {
+            shard->options->role->discard(shard, &message);
+        }
+    }
+}
+
+static void close_spills(struct fmx_shard *shard)
+{
+    for (uint32_t to = 0; shard->spills != NULL && to < shard->shards_count; to++) {
+        free(shard->spills[to].messages);
+    }
+    free(shard->spills);
+    free(shard->to_wake);
+}
+
+void fmx_shard_close(struct fmx_shard *shard)
+{
+    if (shard->ring == NULL) {
+        return;
+    }
+    if (shard->conns.chunks != NULL) {
+        discard_messages(shard);
+        shard->options->role->close_shard(shard);
+        fmx_slab_close(&shard->conns);
+        fmx_pool_wipe(&shard->pool);
+    }
+    fmx_ring_close(shard->ring);
+    shard->ring = NULL;
+    close_spills(shard);
+    free(shard->scratch);
+}
