@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# help.sh COMMAND: --help, man pages, docs/CONFIGURATION.md and the example file name the same
+# things, and wrong command lines and files are answered with the fix.
+set -euo pipefail
+
+command=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    failed=1
+}
+
+# Both files hold one word a line, in any order.
+same() { # what, file, file
+    if ! diff <(sort -u "$2") <(sort -u "$3") >"$folder/diff"; then
+        fail "$1 differ: < in the first only, > in the second only"
+        cat "$folder/diff"
+    fi
+}
+
+options_of_help() { grep -oE '^ +(-[a-zA-Z], )?--[a-z_-]+' | grep -oE -- '--[a-z_-]+'; }
+
+options_of_man() { # file
+    grep -E '^\.It Fl ' "$1" | grep -oE 'Fl -[a-z_-]+' | sed 's/^Fl -/--/'
+}
+
+"$command" gateway --help | options_of_help >"$folder/gateway.help"
+for kind in conn pub sub; do
+    "$command" fleet $kind --help | options_of_help
+done >"$folder/fleet.help"
+for verb in gateway fleet; do
+    options_of_man "$root/docs/man/fleetmux-$verb.1" >"$folder/$verb.man"
+    same "the options in --help and in fleetmux-$verb.1" "$folder/$verb.help" "$folder/$verb.man"
+done
+
+"$command" gateway --cpus 0 --print-config >"$folder/defaults"
+grep -oE '^[a-z_]+' "$folder/defaults" >"$folder/keys"
+grep -oE '^\| `[a-z_]+`' "$root/docs/CONFIGURATION.md" | grep -oE '[a-z_]+' >"$folder/keys.doc"
+grep -oE '^(# cpus|[a-z_]+):' "$root/docs/fleetmux.example.yaml" | grep -oE '[a-z_]+' \
+    >"$folder/keys.example"
+same "the keys and docs/CONFIGURATION.md" "$folder/keys" "$folder/keys.doc"
+same "the keys and docs/fleetmux.example.yaml" "$folder/keys" "$folder/keys.example"
+"$command" gateway --config "$root/docs/fleetmux.example.yaml" --cpus 0 --print-config \
+    >"$folder/example"
+same "the defaults and docs/fleetmux.example.yaml" "$folder/defaults" "$folder/example"
+"$command" gateway --config "$folder/defaults" --print-config >"$folder/again"
+same "the settings and what they are when printed and read again" "$folder/defaults" "$folder/again"
+
+refuses() { # words of the message, arguments...
+    local words=$1 status=0
+    shift
+    "$command" "$@" >"$folder/out" 2>"$folder/err" || status=$?
+    [ $status -eq 1 ] || fail "'$*' ended with $status, not 1"
+    grep -qF -- "$words" "$folder/err" || fail "'$*' did not say: $words; but: $(cat "$folder/err")"
+}
+
+refuses "did you mean '--shards'?" gateway --shard 2
+refuses "did you mean 'gateway'?" gatway
+refuses "did you mean 'pub'?" fleet pbu
+refuses "option '--shards': '1x' is not a number" gateway --shards 1x
+refuses "option '-c': '0' is out of range" fleet conn -c 0
+refuses "one topic is needed" fleet pub
+printf '# a comment\n\nshards: 2\nbaklog: 3\n' >"$folder/bad.yaml"
+refuses "bad.yaml:4: unknown key 'baklog'; did you mean 'backlog'?" gateway --config \
+    "$folder/bad.yaml"
+printf 'shards: 2\nbacklog: 70000\n' >"$folder/bad.yaml"
+refuses "bad.yaml:2: key 'backlog': '70000' is out of range" gateway --config "$folder/bad.yaml"
+
+exit $failed

@@ -1,0 +1,96 @@
+/*
+ * fleet_hints — what to do about a failed connection
+ *
+ * Why it is so:   "connection refused, 9,500 times" is a fact; "is the gateway running? see -h and
+ *                 -p" is help. Statuses come first, then errno, then the server's reason code.
+ * Threads:        pure
+ * Not here:       the words for the cause itself: fmx_status_text
+ */
+#include "tools/fleetmux/fleet.h"
+
+#include <errno.h>
+
+struct hint {
+    int code;
+    const char *words;
+};
+
+static const struct hint errno_hints[] = {
+    {ECONNREFUSED, "nothing listens there: is the server running? see --host and --port"},
+    {ETIMEDOUT, "packets get lost on the way, or the server's backlog is full: lower --connrate"},
+    {EHOSTUNREACH, "there is no way to that address: see --host and the routes"},
+    {ENETUNREACH, "there is no way to that address: see --host and the routes"},
+    {EADDRNOTAVAIL, "source ports ran out: give more addresses with --ifaddr, or --linger-zero, or "
+                    "widen net.ipv4.ip_local_port_range"},
+    {EMFILE, "descriptors ran out: raise 'ulimit -n', or give more --shards"},
+    {ENFILE, "the system's descriptors ran out: raise fs.file-max"},
+    {ENOMEM, "memory ran out: fewer clients, or more memory"},
+    {ENOBUFS, "memory for sockets ran out: raise net.ipv4.tcp_mem"},
+    {ECONNRESET, "the server threw the connection away: look into its log; lower --connrate"},
+    {EPIPE, "the server threw the connection away: look into its log"},
+};
+
+static const struct hint status_hints[] = {
+    {FMX_PEER_SILENT, "the server is too slow: lower --connrate or raise --connect-timeout-ms"},
+    {FMX_PEER_CREDENTIALS, "see --username and --password"},
+    {FMX_PEER_NOT_AUTHORIZED, "the server's rules forbid it: see --username and --topic"},
+    {FMX_PEER_CLIENT_ID, "the server does not like the client id: see --prefix"},
+    {FMX_PEER_VERSION, "the server speaks another version: see --version"},
+    {FMX_PEER_KEEPALIVE, "the server was silent: look into its log"},
+    {FMX_PEER_CLOSED, "look into the server's log"},
+    {FMX_E_TAKEN_OVER, "another client has the same id: give each fleet its own --prefix"},
+    {FMX_LIMIT_SESSIONS, "the shards have no more room: give more --shards"},
+    {FMX_LIMIT_BUSY, "the server is busy: lower --connrate"},
+    {FMX_LIMIT_MEMORY, "memory ran out: fewer clients, or more memory"},
+    {FMX_LIMIT_PACKET, "the server sends packets that are too large: see its limits"},
+};
+
+/* MQTT 5.0 reason codes, and 3.1.1 return codes 1 to 5. */
+static const struct hint reason_hints[] = {
+    {0x01, "the server speaks another version: see --version"},
+    {0x02, "the server does not like the client id: see --prefix"},
+    {0x03, "the server is not available: look into its log"},
+    {0x04, "see --username and --password"},
+    {0x05, "the server's rules forbid it: see --username and --password"},
+    {0x84, "the server speaks another version: see --version"},
+    {0x85, "the server does not like the client id: see --prefix"},
+    {0x86, "see --username and --password"},
+    {0x87, "the server's rules forbid it: see --username and --topic"},
+    {0x88, "the server is not available: look into its log"},
+    {0x89, "the server is busy: lower --connrate"},
+    {0x8B, "the server was shut down"},
+    {0x8D, "the server heard nothing in time: this machine is too busy, or --keepalive too short"},
+    {0x8E, "another client has the same id: give each fleet its own --prefix"},
+    {0x93, "the server takes fewer messages at a time: lower --inflight"},
+    {0x95, "the server takes no packet that large: lower --size"},
+    {0x96, "the server takes no such rate: raise --interval_of_msg"},
+    {0x97, "a quota of the server is used up: see its limits"},
+    {0x98, "somebody closed it on the server"},
+    {0x9A, "the server has no retained messages: leave --retain out"},
+    {0x9F, "the server takes no such rate of connects: lower --connrate"},
+};
+
+static const char *find(const struct hint *hints, size_t count, int code)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (hints[index].code == code) {
+            return hints[index].words;
+        }
+    }
+    return NULL;
+}
+
+#define FIND(hints, code) find((hints), sizeof(hints) / sizeof((hints)[0]), (code))
+
+const char *fleet_hint(const struct fmx_fleet_cause *cause)
+{
+    const char *words = NULL;
+
+    if (cause->reason != 0) {
+        words = FIND(reason_hints, cause->reason);
+    }
+    if (words == NULL && cause->sys_errno != 0) {
+        words = FIND(errno_hints, cause->sys_errno);
+    }
+    return words != NULL ? words : FIND(status_hints, (int)cause->status);
+}

@@ -1,0 +1,18 @@
+/*
+ * signals.h — waiting for SIGINT and SIGTERM in one place
+ */
+#ifndef FMX_TOOLS_SIGNALS_H
+#define FMX_TOOLS_SIGNALS_H
+
+#include <stdint.h>
+
+/* Blocks SIGINT and SIGTERM for this thread and those it makes later; ignores SIGPIPE. */
+void signals_hold(void);
+
+/* Waits for one of them. Its number, or 0 after `timeout_ns`; UINT64_MAX waits without end. */
+int signals_wait(uint64_t timeout_ns);
+
+/* From now on one of them ends the process at once with `exit_status`. */
+void signals_release(int exit_status);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * verbs.h — what the command can do, and how it ends
+ */
+#ifndef FMX_TOOLS_VERBS_H
+#define FMX_TOOLS_VERBS_H
+
+#include <stdio.h>
+
+enum exit_status {
+    EXIT_PASS = 0,
+    EXIT_USAGE = 1,     /* a wrong verb, option, value or file */
+    EXIT_THRESHOLD = 2, /* reserved: a threshold was not met */
+    EXIT_GENERATOR = 3, /* reserved: the fleet, not the server, was the limit */
+    EXIT_ABORTED = 4,   /* a run was cut short, or clients or messages were lost */
+    EXIT_NO_START = 5,  /* kernel, limits or addresses did not allow to start */
+};
+
+/* Each takes what follows its name on the command line and returns the exit status. */
+int verb_gateway(int argc, char **argv);
+int verb_fleet(int argc, char **argv);
+
+void gateway_help(FILE *out);
+
+/* `kind` is "conn", "pub" or "sub"; NULL: what all have in common. */
+void fleet_help(FILE *out, const char *kind);
+
+/* Prints "fleetmux VERB: words" and where to read on; returns EXIT_USAGE. */
+int usage_error(const char *verb, const char *words);
+
+#endif
