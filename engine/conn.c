@@ -323,8 +323,9 @@ void fmx_conn_release(struct fmx_conn *conn)
 
 /* ── events ── */
 
-/* A second look at the clock of a session that is open: PINGREQ, the end, and when to look again.
-   */
+/*
+ * A second look at the clock of a session that is open: PINGREQ, the end, and when to look again.
+ */
 static void look_at_time(struct fmx_conn *conn)
 {
     struct fmx_actions actions;

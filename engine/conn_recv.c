@@ -254,8 +254,9 @@ static bool has_had_its_turn(struct fmx_conn *conn)
     return conn->turn_packets >= conn->shard->options->packets_per_turn_max;
 }
 
-/* Must whole packets wait? For the verdict on CONNECT, for room further on, for the others' turn.
-   */
+/*
+ * Must whole packets wait? For the verdict on CONNECT, for room further on, for the others' turn.
+ */
 static bool must_wait(struct fmx_conn *conn)
 {
     if (conn->session.state == FMX_SESSION_EXPECT_VERDICT || conn->role_waits) {

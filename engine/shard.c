@@ -320,6 +320,15 @@ static void take_ends(struct fmx_shard *shard)
     }
 }
 
+/* What ends says so to its home, which may be here, and may end another. */
+static void settle(struct fmx_shard *shard)
+{
+    while (shard->ended != NULL || shard->spills[shard->index].count > 0) {
+        drain_own_messages(shard);
+        take_ends(shard);
+    }
+}
+
 static void rearm_starved(struct fmx_shard *shard)
 {
     for (unsigned i = 0; i < REARM_MAX && shard->starved != NULL; i++) {
@@ -425,8 +434,7 @@ void fmx_shard_turn(struct fmx_shard *shard)
     drain_own_messages(shard);
     take_timers(shard);
     take_ready(shard);
-    drain_own_messages(shard);
-    take_ends(shard);
+    settle(shard);
     shard->options->role->on_turn(shard);
     push_spills(shard);
     ring_bells(shard);

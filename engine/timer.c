@@ -63,7 +63,9 @@ static void clear_occupied(struct fmx_wheel *wheel, unsigned level, unsigned slo
     wheel->occupied[level][slot / 64] &= ~(1ull << (slot % 64));
 }
 
-/* Steps from slot `from`, round the level, to the first occupied slot; FMX_WHEEL_SLOTS if none is.
+/*
+ * Steps from slot `from`, round the level, to the first occupied slot; FMX_WHEEL_SLOTS if none
+ * is.
  */
 static unsigned steps_to_occupied(const uint64_t *occupied, unsigned from)
 {

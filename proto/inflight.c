@@ -79,8 +79,7 @@ enum fmx_status fmx_inflight_restore(struct fmx_inflight *window, uint16_t id, u
 {
     FMX_ASSERT(tag != 0 && id != 0);
     uint64_t now_at = window->next % FMX_PACKET_ID_MAX;
-    uint64_t position =
-        window->next + (id - 1u + FMX_PACKET_ID_MAX - now_at) % FMX_PACKET_ID_MAX;
+    uint64_t position = window->next + (id - 1u + FMX_PACKET_ID_MAX - now_at) % FMX_PACKET_ID_MAX;
 
     if (window->used == 0) {
         window->first = window->next = position;

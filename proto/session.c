@@ -578,7 +578,8 @@ static enum fmx_status on_pingresp(struct fmx_session *session, struct fmx_packe
     return FMX_OK;
 }
 
-/* A client may change its mind about expiry, but not wake a session that was to end (3.14.2.2.2).
+/*
+ * A client may change its mind about expiry, but not wake a session that was to end (3.14.2.2.2).
  */
 static enum fmx_status change_expiry(struct fmx_session *session, uint32_t asked_s)
 {

@@ -98,7 +98,8 @@ bool fmx_topic_is_shared(fmx_slice filter)
     return filter.bytes >= bytes && memcmp(filter.data, prefix, bytes) == 0;
 }
 
-/* How many of the eight bytes are slashes: those that become zero, found without a carry between.
+/*
+ * How many of the eight bytes are slashes: those that become zero, found without a carry between.
  */
 static size_t count_slashes(uint64_t word)
 {
@@ -172,7 +173,8 @@ static void skip_level(struct pair *at)
     at->name = slash != NULL ? slash : at->name_end;
 }
 
-/* The name is used up: then nothing may be left of the filter but a "/#", which names the parent.
+/*
+ * The name is used up: then nothing may be left of the filter but a "/#", which names the parent.
  */
 static bool is_filter_done(const struct pair *at)
 {

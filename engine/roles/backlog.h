@@ -27,8 +27,10 @@ bool fmx_backlog_push(struct fmx_backlog *backlog, const struct fmx_backlog_entr
 /* The oldest, whose reference is now the caller's. False if empty. */
 bool fmx_backlog_pop(struct fmx_backlog *backlog, struct fmx_backlog_entry *out_entry);
 
-/* Moves all of `from` behind all of `into`. Entries that find no memory are dropped: returns how
-   many. */
+/*
+ * Moves all of `from` behind all of `into`. Entries that find no memory are dropped: returns how
+ * many.
+ */
 uint32_t fmx_backlog_append(struct fmx_backlog *into, struct fmx_backlog *from);
 
 /* Gives everything back; the backlog is empty afterwards. */
@@ -42,8 +44,10 @@ struct fmx_parcel {
     struct fmx_backlog backlog;
 };
 
-/* An allocated parcel with the backlog's content, exported; NULL if it is empty or memory ran out.
-   */
+/*
+ * An allocated parcel with the backlog's content, exported; NULL if it is empty or memory ran
+ * out.
+ */
 struct fmx_parcel *fmx_parcel_pack(struct fmx_backlog *backlog, uint32_t *out_dropped);
 
 /* Moves the content behind `into` and frees the parcel; NULL is an empty parcel. Returns drops. */

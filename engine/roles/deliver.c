@@ -378,8 +378,9 @@ static void give_to_identity(struct fan *fan, uint32_t index, uint8_t options)
     send_to_session(fan, identity, options);
 }
 
-/* A shard that cannot keep up: QoS 0 is dropped, a publisher at QoS 1 waits with its next packet.
-   */
+/*
+ * A shard that cannot keep up: QoS 0 is dropped, a publisher at QoS 1 waits with its next packet.
+ */
 static void give_to_shard(struct fan *fan, uint32_t to_shard, struct fmx_conn *publisher)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;

@@ -73,6 +73,9 @@ struct fmx_gateway_session_part {
     bool id_is_assigned; /* the server made the client id up */
 };
 
+static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_gateway_session_part) <= 384,
+              "what a quiet session costs");
+
 static inline struct fmx_gateway_shard *fmx_gateway_of(struct fmx_shard *shard)
 {
     return shard->role_state;

@@ -192,8 +192,9 @@ static void send_codes(struct fmx_conn *conn, uint16_t packet_id, bool is_unsubs
     fmx_conn_send(conn, &suback);
 }
 
-/* The session's state is at home: so is its list of subscriptions. Later packets wait for SUBACK.
-   */
+/*
+ * The session's state is at home: so is its list of subscriptions. Later packets wait for SUBACK.
+ */
 static void send_home(struct fmx_conn *conn, const struct fmx_packet *packet)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);

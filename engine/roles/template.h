@@ -15,8 +15,10 @@ struct fmx_template_values {
     fmx_slice username;  /* %u */
 };
 
-/* FMX_OK, or FMX_E_OPTION with words: an unknown variable, or more than 1,024 bytes when filled in.
-   */
+/*
+ * FMX_OK, or FMX_E_OPTION with words: an unknown variable, or more than 1,024 bytes when filled
+ * in.
+ */
 enum fmx_status fmx_template_check(const char *field, const char *text, char *error,
                                    size_t error_bytes) FMX_MUST_USE;
 

@@ -115,8 +115,10 @@ static inline enum fmx_status_class fmx_status_class(enum fmx_status status)
     return status >= 0 ? FMX_CLASS_OK : (enum fmx_status_class)(-(int)status / 100);
 }
 
-/* The enumerator's name, e.g. "FMX_PEER_UTF8". Static storage; "?" for an unknown value. Any
-   thread. */
+/*
+ * The enumerator's name, e.g. "FMX_PEER_UTF8". Static storage; "?" for an unknown value. Any
+ * thread.
+ */
 FMX_API const char *fmx_status_name(enum fmx_status status);
 
 /* The words of the list above. Static storage; "?" for an unknown value. Any thread. */

@@ -91,7 +91,7 @@ struct fmx_fleet_snapshot {
     uint64_t clients_lost;       /* were open, are not, will not come back by themselves */
     uint64_t clients_failed;     /* never got a good CONNACK */
     uint64_t connects_ok;
-    uint64_t last_connect_ns;      /* when the last of them was, since start */
+    uint64_t last_connect_ns; /* when the last of them was, since start */
     uint64_t subscribes_refused;
     uint64_t publishes_planned; /* due by now */
     uint64_t publishes_sent;
@@ -123,16 +123,19 @@ FMX_API enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan,
                                        struct fmx_fleet **out_fleet, char *error,
                                        size_t error_bytes) FMX_MUST_USE;
 
-/* Starts the shards and the plan's clock. FMX_OK, FMX_SYS_RING, FMX_SYS_THREAD, FMX_LIMIT_MEMORY.
-   */
+/*
+ * Starts the shards and the plan's clock. FMX_OK, FMX_SYS_RING, FMX_SYS_THREAD, FMX_LIMIT_MEMORY.
+ */
 FMX_API enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error,
                                         size_t error_bytes) FMX_MUST_USE;
 
 FMX_API void fmx_fleet_snapshot(const struct fmx_fleet *fleet,
                                 struct fmx_fleet_snapshot *out_snapshot);
 
-/* Ends publishing, waits up to plan.drain_ms for acknowledgements, disconnects all, ends the
-   shards. */
+/*
+ * Ends publishing, waits up to plan.drain_ms for acknowledgements, disconnects all, ends the
+ * shards.
+ */
 FMX_API void fmx_fleet_stop(struct fmx_fleet *fleet);
 
 /* Releases everything. The fleet is stopped or was never started. */

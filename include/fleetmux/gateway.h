@@ -130,8 +130,9 @@ FMX_API void fmx_gateway_close(struct fmx_gateway *gateway);
 /* A snapshot of the counters; any thread, between start and close. */
 FMX_API void fmx_gateway_stats(const struct fmx_gateway *gateway, struct fmx_stats *out_stats);
 
-/* A handle for one thread of yours: one bounded queue towards each shard. Between start and stop.
-   */
+/*
+ * A handle for one thread of yours: one bounded queue towards each shard. Between start and stop.
+ */
 FMX_API enum fmx_status fmx_gateway_caller_open(
     struct fmx_gateway *gateway, struct fmx_gateway_caller **out_caller) FMX_MUST_USE;
 FMX_API void fmx_gateway_caller_close(struct fmx_gateway_caller *caller);
@@ -144,8 +145,10 @@ FMX_API void fmx_gateway_caller_close(struct fmx_gateway_caller *caller);
 FMX_API enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller, fmx_slice topic,
                                             fmx_slice payload, uint8_t qos) FMX_MUST_USE;
 
-/* Closes a session (5.0: DISCONNECT 0x98). A stale id is ignored. FMX_OK, FMX_FULL, FMX_E_ARGUMENT.
-   */
+/*
+ * Closes a session (5.0: DISCONNECT 0x98). A stale id is ignored. FMX_OK, FMX_FULL,
+ * FMX_E_ARGUMENT.
+ */
 FMX_API enum fmx_status fmx_gateway_kick(struct fmx_gateway_caller *caller,
                                          struct fmx_session_id id) FMX_MUST_USE;
 

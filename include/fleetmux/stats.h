@@ -67,8 +67,9 @@ struct fmx_stats {
 #undef FMX_STATS_FIELD
 };
 
-/* What a latency histogram says, in nanoseconds; all 0 if `count` is 0. Three significant digits.
-   */
+/*
+ * What a latency histogram says, in nanoseconds; all 0 if `count` is 0. Three significant digits.
+ */
 struct fmx_latency {
     uint64_t count;
     uint64_t min_ns;

@@ -201,7 +201,7 @@ static unsigned find_filter(uint64_t seed, fmx_slice text)
             return i;
         }
     }
-    FMX_SEED_ASSERT(seed, !"a filter that nobody has added");
+    FMX_SEED_ASSERT(seed, false); /* a filter that nobody has added */
     return 0;
 }
 

@@ -1,10 +1,9 @@
 /*
  * fleet — the verb that is many MQTT clients
  *
- * Why it is so:   the main thread only watches: it polls the library's snapshot, more often while
- *                 clients connect so that the time until all are up is exact, and ends the run when
- *                 the plan is through, a limit is reached or a signal comes. Clients by state are
- *                 told as they were before the drain, messages as they are after it.
+ * Why it is so:   the main thread only watches: it polls the library's snapshot and ends the run
+ *                 when the plan is through, a limit is reached or a signal comes. Clients by state
+ *                 are told as they were before the drain, messages as they are after it.
  * States:         starting → connecting → ready (one line on standard output) → draining → told;
  *                 the first SIGINT or SIGTERM drains, a second one ends at once
  * Threads:        the main thread watches; the library's shards do the work
@@ -20,8 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define POLL_CONNECTING_NS (UINT64_C(10) * NUMBER_NS_PER_MS)
-#define POLL_NS            (UINT64_C(100) * NUMBER_NS_PER_MS)
+#define POLL_NS (UINT64_C(50) * NUMBER_NS_PER_MS)
 
 static struct fleet_settings settings;
 
@@ -72,7 +70,7 @@ static void poll_fleet(struct fleet_run *run, const struct fmx_fleet *fleet)
 {
     fmx_fleet_snapshot(fleet, &run->now);
     uint64_t now_ns = run->now.elapsed_ns;
-    fleet_meter_poll(&run->connects, now_ns, run->now.connects_ok);
+    fleet_meter_poll(&run->connects, run->now.last_connect_ns, run->now.connects_ok);
     fleet_meter_poll(&run->sent, now_ns, run->now.publishes_sent);
     fleet_meter_poll(&run->acked, now_ns, run->now.publishes_acked);
     fleet_meter_poll(&run->received, now_ns, run->now.received);
@@ -87,7 +85,8 @@ static void announce_ready(struct fleet_run *run)
         (run->settings->kind == FLEET_SUB && run->now.clients_subscribed < count)) {
         return;
     }
-    run->ready_ns = run->now.elapsed_ns;
+    run->ready_ns =
+        run->settings->kind == FLEET_SUB ? run->now.elapsed_ns : run->now.last_connect_ns;
     if (!run->settings->is_quiet) {
         fleet_progress_end();
         printf("ready clients %" PRIu32 " seconds %.3f\n", count, (double)run->ready_ns / 1e9);
@@ -108,7 +107,7 @@ static void watch(struct fleet_run *run, const struct fmx_fleet *fleet)
     bool is_done = false;
 
     while (!is_done) {
-        run->signo = signals_wait(run->ready_ns == 0 ? POLL_CONNECTING_NS : POLL_NS);
+        run->signo = signals_wait(POLL_NS);
         poll_fleet(run, fleet);
         announce_ready(run);
         fleet_progress_show(run);
