@@ -182,7 +182,11 @@ void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assig
 /* Arms the timer for the keep-alive that is now in force; the session is OPEN. */
 void fmx_conn_keep_alive(struct fmx_conn *conn);
 
-/* Is more queued than a session may have? Then on_writable follows once it has drained. */
+/*
+ * Is more queued than a session may have, or anything while the shard has more than it may? Then
+ * on_writable follows once the queue has drained. A session with nothing queued always has room for
+ * one message, so each goes on.
+ */
 bool fmx_conn_is_full(struct fmx_conn *conn);
 
 /* Room for one more identifier in the window; grows its storage. False: full, or no memory. */

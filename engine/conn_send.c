@@ -112,12 +112,13 @@ void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assig
 
 bool fmx_conn_is_full(struct fmx_conn *conn)
 {
-    if (conn->sendq.bytes < conn->shard->options->send_queue_bytes_max &&
-        !fmx_shard_is_full(conn->shard)) {
-        return false;
+    bool is_over = conn->sendq.bytes >= conn->shard->options->send_queue_bytes_max;
+
+    if (is_over || (conn->sendq.bytes > 0 && fmx_shard_is_full(conn->shard))) {
+        conn->was_full = true;
+        return true;
     }
-    conn->was_full = true;
-    return true;
+    return false;
 }
 
 bool fmx_conn_make_window(struct fmx_conn *conn)

@@ -127,7 +127,8 @@ static struct encoded *encoding_of(struct fan *fan, const struct fmx_conn *conn,
         encoded->bytes = fmx_encode_bytes(&fan->packet, version);
         encoded->id_at = id_position(publish, encoded->bytes);
     }
-    if (encoded->copy == NULL && encoded->bytes <= LARGE_BYTES && fan->receivers_count > 1) {
+    if (encoded->copy == NULL && encoded->bytes > 0 && encoded->bytes <= LARGE_BYTES &&
+        fan->receivers_count > 1) {
         uint8_t *copy = conn->shard->scratch + fan->scratch_used;
         fan->scratch_used += fmx_encode(&fan->packet, version, copy);
         encoded->copy = copy;
@@ -261,7 +262,9 @@ static void send_now(struct fan *fan, struct fmx_conn *conn, uint8_t qos, bool r
     struct encoded *encoded = encoding_of(fan, conn, qos);
     struct fmx_publish probe = {.qos = qos};
     uint64_t tag = qos > 0 ? tag_for(fan, conn, retain) : TAG_NOTHING;
-    enum fmx_status status = fmx_session_publish(&conn->session, &probe, encoded->bytes, tag);
+    enum fmx_status status =
+        encoded->bytes == 0 ? FMX_E_TOO_LARGE /* in this version it would pass the length field */
+                            : fmx_session_publish(&conn->session, &probe, encoded->bytes, tag);
 
     if (status == FMX_OK) {
         append(fan, conn, encoded, qos, retain, probe.packet_id);
@@ -555,8 +558,10 @@ static void send_stored(struct fmx_conn *conn, const struct fmx_backlog_entry *e
         tag = (uint64_t)(uintptr_t)fmx_payload_take(entry->payload) |
               (entry->retain ? TAG_RETAIN : 0);
     }
-    enum fmx_status status = take_identifier(
-        conn, entry->packet_id, fmx_encode_bytes(&packet, version), tag, &packet.publish.packet_id);
+    size_t bytes = fmx_encode_bytes(&packet, version);
+    enum fmx_status status =
+        bytes == 0 ? FMX_E_TOO_LARGE
+                   : take_identifier(conn, entry->packet_id, bytes, tag, &packet.publish.packet_id);
     if (status != FMX_OK) {
         drop_tag(tag);
         fmx_count(&conn->shard->counters.dropped_too_large, 1);
