@@ -203,6 +203,9 @@ void fmx_conn_report_close(struct fmx_conn *conn)
     role_of(conn)->on_close(conn);
     fmx_conn_arm(conn, conn->shard->now_ns + END_WAIT_NS);
     fmx_conn_mark_dirty(conn);
+    if (!conn->abrupt) {
+        fmx_conn_receive_rest(conn);
+    }
     fmx_conn_join(conn);
 }
 
@@ -329,8 +332,10 @@ void fmx_conn_release(struct fmx_conn *conn)
 static void look_at_time(struct fmx_conn *conn)
 {
     struct fmx_actions actions;
-    uint64_t again_ns = fmx_session_on_time(&conn->session, conn->shard->now_ns, conn->last_in_ns,
-                                            conn->last_out_ns, &actions);
+    uint64_t now_ns = conn->shard->now_ns;
+    uint64_t last_in_ns = conn->is_paused ? now_ns : conn->last_in_ns; /* we do not listen */
+    uint64_t again_ns =
+        fmx_session_on_time(&conn->session, now_ns, last_in_ns, conn->last_out_ns, &actions);
 
     if ((actions.todo & FMX_DO_REPLY) != 0) {
         struct fmx_packet ping = {.kind = actions.reply};
@@ -382,8 +387,10 @@ void fmx_conn_on_timer(struct fmx_conn *conn)
         on_open_timer(conn);
         break;
     case FMX_CONN_ENDING:
-        conn->abrupt = true;
-        fmx_conn_join(conn);
+        if (conn->close_reported) { /* else it is the session's last timer, not the end's */
+            conn->abrupt = true;
+            fmx_conn_join(conn);
+        }
         break;
     case FMX_CONN_CLOSING:
     case FMX_CONN_CLOSED:

@@ -147,6 +147,11 @@ void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *comple
 void fmx_conn_arm_recv(struct fmx_conn *conn);
 
 /*
+ * The session has ended: what the peer still sends is received, to be dropped, until its own end.
+ */
+void fmx_conn_receive_rest(struct fmx_conn *conn);
+
+/*
  * The role has no room for what the next packets would cause: they wait in the carry, and once that
  * is full TCP's window closes. Then it has room again: they go on within this turn or the next.
  */

@@ -63,6 +63,13 @@ static void resume_recv(struct fmx_conn *conn)
     }
 }
 
+void fmx_conn_receive_rest(struct fmx_conn *conn)
+{
+    if (conn->is_paused) {
+        resume_recv(conn);
+    }
+}
+
 void fmx_conn_wait(struct fmx_conn *conn)
 {
     conn->role_waits = true;

@@ -32,7 +32,7 @@ struct fmx_role {
     void (*on_writable)(struct fmx_conn *conn);
     /* The session is over: conn->cause says why. Called once, also if on_open never was. */
     void (*on_close)(struct fmx_conn *conn);
-    /* The slot goes: release what the role's part owns. */
+    /* The slot goes: release what the role's part owns. Post and send nothing. */
     void (*on_release)(struct fmx_conn *conn);
     /* A timer of kind FMX_TIMER_ROLE is due. */
     void (*on_timer)(struct fmx_shard *shard, struct fmx_timer *timer);

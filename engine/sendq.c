@@ -47,12 +47,16 @@ static struct fmx_piece *append_piece(struct fmx_sendq *queue, struct fmx_pool *
     return piece;
 }
 
-/* The second piece of a queue is a large one: there is more to come. */
+/*
+ * The second block of a queue is a large one: there is more to come. Heads of references stay
+ * small.
+ */
 static size_t room_wanted(const struct fmx_sendq *queue, size_t bytes)
 {
     const size_t large = 4096 - sizeof(struct fmx_piece);
+    bool grows = queue->tail != NULL && queue->tail->payload == NULL;
 
-    return queue->tail != NULL && bytes < large ? large : bytes;
+    return grows && bytes < large ? large : bytes;
 }
 
 uint8_t *fmx_sendq_reserve(struct fmx_sendq *queue, struct fmx_pool *pool, size_t bytes)

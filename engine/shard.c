@@ -7,9 +7,9 @@
  * Words:          turn: one pass of the loop below; post: send a message to a shard; spill:
  *                 messages whose inbox is full, kept in order on the sender's side
  * Invariants:     (1) the steps of a turn always come in this order, each bounded:
- *                     enter the kernel · read the clock · inboxes · completions · messages to
- *                     ourselves · timers · carried packets · ends · spills · sends · buffers back ·
- *                     slots freed
+ *                     enter the kernel · read the clock · inboxes · completions · settle · timers ·
+ *                     carried packets · settle · spills · sends · buffers back · slots freed;
+ *                     settle: ends and messages to ourselves
  *                 (2) nothing is freed before the last step: callbacks only mark and queue
  *                 (3) inboxes come before completions: who subscribed elsewhere before a message
  *                     was received here is known before that message is routed
@@ -202,15 +202,6 @@ static bool has_messages(struct fmx_shard *shard)
     return false;
 }
 
-static void drain_own_messages(struct fmx_shard *shard)
-{
-    struct fmx_msg message;
-
-    while (spill_pop(&shard->spills[shard->index], &message)) {
-        take_message(shard, &message);
-    }
-}
-
 struct fmx_conn *fmx_shard_find(struct fmx_shard *shard, struct fmx_session_id id)
 {
     if (fmx_session_id_shard(id) != shard->index) {
@@ -320,11 +311,17 @@ static void take_ends(struct fmx_shard *shard)
     }
 }
 
-/* What ends says so to its home, which may be here, and may end another. */
+/*
+ * Ends and messages to ourselves, until there are none. What ends says so to its home, which may be
+ * here, and may end another; an end is reported before anything that follows from it.
+ */
 static void settle(struct fmx_shard *shard)
 {
-    while (shard->ended != NULL || shard->spills[shard->index].count > 0) {
-        drain_own_messages(shard);
+    struct fmx_msg message;
+
+    take_ends(shard);
+    while (spill_pop(&shard->spills[shard->index], &message)) {
+        take_message(shard, &message);
         take_ends(shard);
     }
 }
@@ -431,7 +428,7 @@ void fmx_shard_turn(struct fmx_shard *shard)
     shard->turn++;
     drain_inboxes(shard);
     take_completions(shard);
-    drain_own_messages(shard);
+    settle(shard);
     take_timers(shard);
     take_ready(shard);
     settle(shard);

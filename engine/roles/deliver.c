@@ -373,10 +373,13 @@ static void give_to_identity(struct fan *fan, uint32_t index, uint8_t options)
     }
     if (fmx_session_id_shard(identity->owner) == gateway->shard->index) {
         struct fmx_conn *conn = fmx_shard_find(gateway->shard, identity->owner);
-        if (conn != NULL) { /* NULL only while the shard shuts down */
-            give_to_conn(fan, conn, options);
+        if (conn == NULL) {
+            return; /* the shard shuts down */
         }
-        return;
+        if (fmx_gateway_part(conn)->identity != FMX_IDENTITY_NONE) {
+            give_to_conn(fan, conn, options);
+            return;
+        } /* else its CLAIMED is still in our own queue: behind it, like any other shard's */
     }
     send_to_session(fan, identity, options);
 }

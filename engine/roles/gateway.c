@@ -100,6 +100,12 @@ static void forget_subscriptions(struct fmx_shard *shard, struct fmx_kept *kept)
     fmx_gateway_unsubscribe_all(fmx_gateway_of(shard), &kept->subscriptions);
 }
 
+static void forget_nothing(struct fmx_shard *shard, struct fmx_kept *kept)
+{
+    (void)shard;
+    (void)kept;
+}
+
 static enum fmx_status open_parts(struct fmx_gateway_shard *gateway, struct fmx_shard *shard)
 {
     gateway->remote_heads = malloc(shard->shards_count * sizeof(*gateway->remote_heads));
@@ -138,6 +144,7 @@ static void close_shard(struct fmx_shard *shard)
         return;
     }
     if (gateway->directory.shard != NULL) {
+        gateway->directory.forget_subscriptions = forget_nothing; /* nobody is left to be told */
         fmx_directory_close(&gateway->directory);
     }
     if (gateway->router != NULL) {

@@ -49,10 +49,11 @@ struct fmx_gateway_shard {
 
 /* Where a session stands in its conversation with the home of its client id. */
 enum fmx_claim_state {
-    FMX_CLAIM_NONE,    /* before CONNECT, or refused, or handed over: home knows nothing of it */
-    FMX_CLAIM_WAITING, /* CLAIM sent, CLAIMED outstanding */
-    FMX_CLAIM_OWNED,   /* the client id is ours */
-    FMX_CLAIM_LEAVING, /* GONE sent, RELEASE outstanding */
+    FMX_CLAIM_NONE,      /* before CONNECT, or refused, or handed over: home knows nothing of it */
+    FMX_CLAIM_WAITING,   /* CLAIM sent, CLAIMED outstanding */
+    FMX_CLAIM_OWNED,     /* the client id is ours */
+    FMX_CLAIM_LEAVING,   /* GONE sent, RELEASE outstanding */
+    FMX_CLAIM_RELEASING, /* RELEASE has come; RELEASED goes out when the end has been reported */
 };
 
 /* The role's part of a slot. */

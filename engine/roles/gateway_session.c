@@ -218,9 +218,13 @@ void fmx_gateway_on_release(struct fmx_gateway_shard *gateway, const struct fmx_
     if (conn == NULL || fmx_gateway_part(conn)->claim == FMX_CLAIM_NONE) {
         return; /* its final GONE is on its way home */
     }
-    fmx_conn_close(conn, message->release.cause);
-    hand_over(conn);
-    fmx_conn_unhold(conn);
+    if (fmx_gateway_part(conn)->claim == FMX_CLAIM_LEAVING) {
+        hand_over(conn);
+        fmx_conn_unhold(conn);
+        return;
+    }
+    fmx_gateway_part(conn)->claim = FMX_CLAIM_RELEASING;
+    fmx_conn_close(conn, message->release.cause); /* its end follows in this turn */
 }
 
 /* The connection is over: home hears of it, unless it knows. */
@@ -240,6 +244,8 @@ void fmx_gateway_session_ended(struct fmx_conn *conn)
         if (!is_final && !conn->shard->stopping) {
             fmx_conn_hold(conn);
         }
+    } else if (part->claim == FMX_CLAIM_RELEASING) {
+        hand_over(conn);
     }
     if (!part->is_kept && part->names != NULL) {
         fmx_count_down(&conn->shard->counters.subscriptions_now, part->subscriptions_count);
