@@ -17,7 +17,8 @@
  *                 up) CLOSING → CLOSED on_closed
  * Memory:         the slot; carry, window storage and aliases, released with it
  * Threads:        owning shard only
- * Limits:         a peer that does not take our goodbye is waited for END_WAIT_NS
+ * Limits:         a peer that does not take what is queued, or does not close after us, is waited
+ *                 for END_WAIT_NS
  * Not here:       bytes in: conn_recv.c; bytes out: conn_send.c; what a session means: roles/
  */
 #include "engine/conn.h"
@@ -211,14 +212,6 @@ void fmx_conn_report_close(struct fmx_conn *conn)
 
 /* ── join ── */
 
-static void shut_our_end(struct fmx_conn *conn)
-{
-    if (!conn->shut) {
-        conn->shut = true;
-        fmx_ring_prep_shutdown(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_SHUTDOWN));
-    }
-}
-
 static bool is_quiet_end(const struct fmx_conn *conn)
 {
     return conn->sending_bytes == 0 && conn->sendq.bytes == 0;
@@ -242,29 +235,42 @@ static void enter_closing(struct fmx_conn *conn)
 }
 
 /*
- * Goes as far towards CLOSED as the kernel lets it; called whenever one of its holds ends. A quiet
- * end waits for the peer's: closing with unread bytes would reset the connection and take our
- * goodbye with it.
+ * Our end is shut and the peer's is waited for: closing with unread bytes would reset the
+ * connection and take with it what has just been sent. A peer that has said DISCONNECT closes by
+ * itself.
  */
+static bool waits_for_peer(struct fmx_conn *conn)
+{
+    if (conn->cause == FMX_PEER_DISCONNECT || !(conn->recv_armed || conn->is_starved)) {
+        return false;
+    }
+    if (!conn->is_shut) {
+        conn->is_shut = true;
+        conn->shutting = true;
+        fmx_ring_prep_shutdown(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_SHUTDOWN));
+    }
+    return true;
+}
+
+static bool is_in_kernel(const struct fmx_conn *conn)
+{
+    return conn->recv_armed || conn->sending_bytes > 0 || conn->opening || conn->shutting ||
+           conn->closing;
+}
+
+/* Goes as far towards CLOSED as the kernel lets it; called whenever one of its holds ends. */
 void fmx_conn_join(struct fmx_conn *conn)
 {
     if (conn->state < FMX_CONN_ENDING || !conn->close_reported) {
         return;
     }
     if (conn->state == FMX_CONN_ENDING) {
-        if (!conn->abrupt) {
-            if (!is_quiet_end(conn)) {
-                return;
-            }
-            shut_our_end(conn);
-            if (conn->recv_armed || conn->is_starved) {
-                return;
-            }
+        if (!conn->abrupt && (!is_quiet_end(conn) || waits_for_peer(conn))) {
+            return;
         }
         enter_closing(conn);
     }
-    bool held = conn->recv_armed || conn->sending_bytes > 0 || conn->opening || conn->closing;
-    if (conn->state == FMX_CONN_CLOSING && !held) {
+    if (conn->state == FMX_CONN_CLOSING && !is_in_kernel(conn)) {
         conn->closing = true;
         fmx_ring_prep_close(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_CLOSE));
     }
@@ -404,8 +410,7 @@ void fmx_conn_on_completion(struct fmx_shard *shard, const struct fmx_completion
                                           fmx_op_generation(completion->tag));
 
     if (conn == NULL) { /* only a cancel may come after its connection */
-        FMX_ASSERT(fmx_op_kind(completion->tag) == FMX_OP_CANCEL ||
-                   fmx_op_kind(completion->tag) == FMX_OP_SHUTDOWN);
+        FMX_ASSERT(fmx_op_kind(completion->tag) == FMX_OP_CANCEL);
         return;
     }
     switch (fmx_op_kind(completion->tag)) {
@@ -418,10 +423,14 @@ void fmx_conn_on_completion(struct fmx_shard *shard, const struct fmx_completion
     case FMX_OP_SEND:
         fmx_conn_on_sent(conn, completion->result);
         break;
+    case FMX_OP_SHUTDOWN:
+        conn->shutting = false;
+        fmx_conn_join(conn);
+        break;
     case FMX_OP_CLOSE:
         on_closed(conn);
         break;
     default:
-        break; /* the result of a cancel or a shutdown says nothing that the others do not */
+        break; /* the result of a cancel says nothing that its target does not */
     }
 }

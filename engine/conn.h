@@ -13,7 +13,8 @@
  *
  *     OPENING  dialled: the connect is in the kernel. Accepted connections begin in OPEN.
  *     OPEN     receiving is armed, or paused; at most one send is in flight.
- *     ENDING   no packet is taken any more; what is queued still leaves, then our end is shut.
+ *     ENDING   no packet is taken any more; what is queued still leaves, then our end is shut and
+ *              the peer's is waited for.
  *     CLOSING  receive and send are cancelled; when both have completed the descriptor is closed.
  *     CLOSED the kernel holds nothing. The slot is freed at the turn's end once the role has let
  *     go.
@@ -77,7 +78,10 @@ struct fmx_conn {
     bool opening : 1;    /* a connect is in the kernel */
     bool closing : 1;    /* a close of the descriptor is in the kernel */
     bool peer_ended : 1; /* the peer closed while packets of it wait in the carry */
-    bool shut : 1;       /* our end is shut, or the shutdown is in the kernel */
+    bool shutting : 1;   /* a shutdown is in the kernel */
+    bool is_shut : 1;    /* our end is shut, or about to be */
+    bool is_mute : 1;    /* a send has failed: nothing more can be said, but is still heard */
+    bool out_waits : 1;  /* packets wait because our answers to them are not taken */
     bool is_dirty : 1;
     bool is_ready : 1;
     bool is_starved : 1;     /* waits in shard->starved for receive buffers */
@@ -196,6 +200,9 @@ bool fmx_conn_is_full(struct fmx_conn *conn);
 
 /* Room for one more identifier in the window; grows its storage. False: full, or no memory. */
 bool fmx_conn_make_window(struct fmx_conn *conn);
+
+/* Doubles the storage of the window. False: it is as large as it may be, or no memory. */
+bool fmx_conn_grow_window(struct fmx_conn *conn);
 
 void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result);
 void fmx_conn_flush(struct fmx_conn *conn);

@@ -262,12 +262,26 @@ static bool has_had_its_turn(struct fmx_conn *conn)
 }
 
 /*
+ * A server answers no more packets of a peer that does not take the answers: acknowledgements too
+ * are bounded. A client goes on, or both ends might wait for each other.
+ */
+static bool answers_are_stuck(const struct fmx_conn *conn)
+{
+    return conn->session.side == FMX_SIDE_SERVER && !conn->is_mute &&
+           conn->sendq.bytes >= 2ull * conn->shard->options->send_queue_bytes_max;
+}
+
+/*
  * Must whole packets wait? For the verdict on CONNECT, for room further on, for the others' turn.
  */
 static bool must_wait(struct fmx_conn *conn)
 {
     if (conn->session.state == FMX_SESSION_EXPECT_VERDICT || conn->role_waits) {
         return true; /* whoever lifts it marks us ready */
+    }
+    if (answers_are_stuck(conn)) {
+        conn->out_waits = true; /* fmx_conn_on_sent marks us ready */
+        return true;
     }
     if (has_had_its_turn(conn)) {
         fmx_conn_mark_ready(conn);
@@ -363,7 +377,7 @@ static void feed(struct fmx_conn *conn, fmx_slice span)
 /* Do whole packets lie in the carry, to be looked at later? */
 static bool has_waiting(const struct fmx_conn *conn)
 {
-    return carry_bytes(conn) > 0 && (conn->is_ready || conn->role_waits ||
+    return carry_bytes(conn) > 0 && (conn->is_ready || conn->role_waits || conn->out_waits ||
                                      conn->session.state == FMX_SESSION_EXPECT_VERDICT);
 }
 
@@ -386,7 +400,7 @@ void fmx_conn_on_ready(struct fmx_conn *conn)
     }
     if (conn->peer_ended && !has_waiting(conn)) {
         fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
-    } else if (conn->is_paused && carry_bytes(conn) < CARRY_PAUSE_BYTES) {
+    } else if (conn->is_paused && (!has_waiting(conn) || carry_bytes(conn) < CARRY_PAUSE_BYTES)) {
         resume_recv(conn);
     }
 }
@@ -413,10 +427,10 @@ static void on_recv_ended(struct fmx_conn *conn, int32_t result)
         if (!conn->is_paused || conn->state == FMX_CONN_ENDING) {
             fmx_conn_arm_recv(conn);
         }
-    } else if (result == 0) {
+    } else if (result == 0 || result == -ECONNRESET) {
         on_peer_ended(conn);
     } else {
-        fmx_conn_abort(conn, result == -ECONNRESET ? FMX_PEER_CLOSED : FMX_SYS_RECV, -result);
+        fmx_conn_abort(conn, FMX_SYS_RECV, -result);
     }
 }
 

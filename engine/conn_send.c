@@ -12,8 +12,8 @@
  * Memory:         blocks of the shard's pool
  * Threads:        owning shard only
  * Limits:         send_queue_bytes_max per session and shard_bytes_max per shard: fmx_conn_is_full
- *                 says so, and the role drops, queues or ends; acknowledgements are always taken,
- *                 since each answers a packet that the peer's own window bounds
+ *                 says so, and the role drops, queues or ends; answers are bounded by not taking
+ *                 packets from a peer that does not take them: conn_recv.c
  * Not here:       what to do with a slow reader: roles/gateway.c
  */
 #include "engine/conn.h"
@@ -24,6 +24,8 @@
 #include "proto/reason.h"
 
 #include <errno.h>
+
+#define WINDOW_FIRST 8u
 
 void fmx_conn_mark_dirty(struct fmx_conn *conn)
 {
@@ -67,6 +69,10 @@ void fmx_conn_send(struct fmx_conn *conn, const struct fmx_packet *packet)
     }
     size_t bytes = fmx_encode_bytes(packet, version);
     FMX_ASSERT(bytes > 0); /* roles send nothing that cannot be said */
+    if (bytes > conn->session.peer_packet_bytes_max) {
+        fmx_conn_abort(conn, FMX_E_TOO_LARGE, 0);
+        return;
+    }
     uint8_t *room = fmx_conn_reserve(conn, bytes);
     if (room != NULL) {
         fmx_conn_commit(conn, fmx_encode(packet, version, room));
@@ -106,6 +112,9 @@ void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assig
     }
     fmx_session_admit(&conn->session, session_present, assigned, &connack);
     fmx_conn_send(conn, &connack);
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
     fmx_conn_keep_alive(conn);
     fmx_conn_mark_ready(conn);
 }
@@ -114,28 +123,20 @@ bool fmx_conn_is_full(struct fmx_conn *conn)
 {
     bool is_over = conn->sendq.bytes >= conn->shard->options->send_queue_bytes_max;
 
-    if (is_over || (conn->sendq.bytes > 0 && fmx_shard_is_full(conn->shard))) {
-        conn->was_full = true;
-        return true;
+    if (conn->is_mute ||
+        (!is_over && (conn->sendq.bytes == 0 || !fmx_shard_is_full(conn->shard)))) {
+        return false;
     }
-    return false;
+    conn->was_full = true;
+    return true;
 }
 
-bool fmx_conn_make_window(struct fmx_conn *conn)
+bool fmx_conn_grow_window(struct fmx_conn *conn)
 {
     struct fmx_inflight *out = &conn->session.out;
+    uint32_t capacity = out->capacity == 0 ? WINDOW_FIRST : out->capacity * 2;
+    uint64_t *storage = capacity > FMX_INFLIGHT_MAX ? NULL : malloc(capacity * sizeof(*storage));
 
-    if (fmx_session_window_left(&conn->session) == 0) {
-        return false;
-    }
-    if (out->next - out->first < out->capacity) {
-        return true;
-    }
-    uint32_t capacity = out->capacity == 0 ? 8 : out->capacity * 2;
-    if (capacity > FMX_INFLIGHT_MAX) {
-        return false;
-    }
-    uint64_t *storage = malloc(capacity * sizeof(*storage));
     if (storage == NULL) {
         return false;
     }
@@ -145,11 +146,26 @@ bool fmx_conn_make_window(struct fmx_conn *conn)
     return true;
 }
 
+bool fmx_conn_make_window(struct fmx_conn *conn)
+{
+    const struct fmx_inflight *out = &conn->session.out;
+
+    if (fmx_session_window_left(&conn->session) == 0) {
+        return false;
+    }
+    return out->next - out->first < out->capacity || fmx_conn_grow_window(conn);
+}
+
 void fmx_conn_flush(struct fmx_conn *conn)
 {
     struct iovec parts[FMX_RING_PARTS_MAX];
     size_t bytes;
 
+    if (conn->is_mute) {
+        fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+        fmx_conn_join(conn);
+        return;
+    }
     if (conn->sending_bytes > 0 || conn->sendq.bytes == 0 || conn->state > FMX_CONN_ENDING ||
         conn->state < FMX_CONN_OPEN || (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
         return;
@@ -160,6 +176,41 @@ void fmx_conn_flush(struct fmx_conn *conn)
                        fmx_op_pack(FMX_OP_SEND, conn->slot.index, conn->slot.generation));
 }
 
+/* The queue has drained: whoever waited for room goes on. */
+static void release_waits(struct fmx_conn *conn)
+{
+    const struct fmx_shard_options *options = conn->shard->options;
+
+    if (conn->state != FMX_CONN_OPEN) {
+        return;
+    }
+    if (conn->out_waits && (conn->is_mute || conn->sendq.bytes <= options->send_queue_bytes_max)) {
+        conn->out_waits = false;
+        fmx_conn_mark_ready(conn);
+    }
+    if (conn->was_full && conn->sendq.bytes <= options->send_queue_bytes_max / 4) {
+        conn->was_full = false;
+        options->role->on_writable(conn);
+    }
+}
+
+/*
+ * The peer takes nothing more, but what it said before may not have been looked at yet: the end of
+ * receiving ends the connection.
+ */
+static void on_send_failed(struct fmx_conn *conn, int sys_errno)
+{
+    bool is_reset = sys_errno == ECONNRESET || sys_errno == EPIPE;
+
+    if (is_reset && conn->state == FMX_CONN_OPEN) {
+        conn->is_mute = true;
+        fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+        release_waits(conn);
+    } else {
+        fmx_conn_abort(conn, is_reset ? FMX_PEER_CLOSED : FMX_SYS_SEND, sys_errno);
+    }
+}
+
 void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
 {
     struct fmx_shard *shard = conn->shard;
@@ -167,7 +218,7 @@ void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
     FMX_ASSERT(conn->sending_bytes > 0);
     conn->sending_bytes = 0;
     if (result < 0) {
-        fmx_conn_abort(conn, FMX_SYS_SEND, -result);
+        on_send_failed(conn, -result);
         return;
     }
     fmx_count(&shard->counters.sends, 1);
@@ -177,10 +228,6 @@ void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
     if (conn->sendq.bytes > 0) {
         fmx_conn_mark_dirty(conn);
     }
-    if (conn->was_full && conn->state == FMX_CONN_OPEN &&
-        conn->sendq.bytes <= shard->options->send_queue_bytes_max / 4) {
-        conn->was_full = false;
-        shard->options->role->on_writable(conn);
-    }
+    release_waits(conn);
     fmx_conn_join(conn);
 }

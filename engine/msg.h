@@ -19,6 +19,7 @@ enum fmx_msg_kind {
     FMX_MSG_STOP,  /* drain, then end */
     FMX_MSG_BEGIN, /* the plan's clock runs */
     /* about identities: between a session's shard and its client id's home */
+    FMX_MSG_CLAIMING, /* session → its own shard: claim my client id, if I am still there */
     FMX_MSG_CLAIM,    /* session → home: this client id is mine now */
     FMX_MSG_CLAIMED,  /* home → session: yes, with what was kept; or no */
     FMX_MSG_RELEASE,  /* home → session: hand over and end */
@@ -54,6 +55,7 @@ struct fmx_msg {
             struct fmx_session_id session;
             struct fmx_blob *client_id;
             uint64_t hash;
+            uint64_t since_ns; /* when its CONNECT came: of two claims the later one is the newer */
             uint32_t expiry_s; /* 0: ends with the connection */
             bool clean;        /* what was kept before is dropped */
         } claim;
@@ -99,7 +101,7 @@ struct fmx_msg {
         } deliver;
         struct {
             struct fmx_session_id session;
-        } kick;
+        } kick; /* and claiming */
         struct {
             uint32_t drain_ms;
         } stop;

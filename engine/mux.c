@@ -6,7 +6,7 @@
  *                 for the list of callers, to which any thread may add
  * Invariants:     (1) shards and inboxes do not move or change in number between start and stop
  *                 (2) a shard's ring is opened and used by its own thread only
- *                 (3) callers are only added; they are freed with the mux
+ *                 (3) callers are added and used again, and freed with the mux
  * Threads:        open, start, stop, close: one thread of the user's; caller_open: any
  * Limits:         RLIMIT_NOFILE bounds the descriptors of each ring: more sessions mean more
  *                 shards, at most FMX_SHARDS_MAX
@@ -19,6 +19,7 @@
 #include "proto/limits.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -345,6 +346,9 @@ enum fmx_status fmx_mux_open(const struct fmx_mux_plan *plan, struct fmx_mux **o
         if (status == FMX_OK) {
             status = fmx_mux_caller_open(mux, &mux->own_caller);
         }
+        if (status == FMX_OK) {
+            mux->own_caller->is_own = true;
+        }
         if (status != FMX_OK) {
             snprintf(error, error_bytes, "no memory for %u shards", mux->shards_count);
         }
@@ -359,23 +363,32 @@ enum fmx_status fmx_mux_open(const struct fmx_mux_plan *plan, struct fmx_mux **o
 
 /* ── start ── */
 
-static void describe_listen(const struct fmx_mux *mux, size_t listener, enum fmx_status status,
-                            char *error, size_t error_bytes)
+static const char *listen_hint(int cause)
 {
-    uint16_t port = fmx_mux_port(mux, listener);
-
-    if (errno == EADDRINUSE) {
-        snprintf(error, error_bytes, "port %u is in use: stop its owner or listen on another",
-                 port);
-    } else if (errno == EACCES) {
-        snprintf(error, error_bytes,
-                 "port %u needs a privilege (CAP_NET_BIND_SERVICE): use one above "
-                 "1023",
-                 port);
-    } else {
-        snprintf(error, error_bytes, "listen address %zu, port %u: %s (%s)", listener + 1, port,
-                 fmx_status_text(status), strerror(errno));
+    switch (cause) {
+    case EADDRINUSE:
+        return "stop its other user, or listen on another port";
+    case EACCES:
+        return "a port below 1024 needs CAP_NET_BIND_SERVICE; use one above";
+    case EADDRNOTAVAIL:
+        return "it is not an address of this machine; 'ip addr' lists those that are";
+    default:
+        return "listen elsewhere";
     }
+}
+
+static void describe_listen(const struct fmx_mux *mux, size_t listener, char *error,
+                            size_t error_bytes)
+{
+    const struct fmx_address *address = &mux->listen[listener];
+    int cause = errno;
+    char host[64] = "?";
+    char port[8] = "?";
+
+    (void)getnameinfo((const struct sockaddr *)&address->storage, address->bytes, host,
+                      sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(error, error_bytes, "listen: %s port %s: %s: %s", host, port, strerror(cause),
+             listen_hint(cause));
 }
 
 static enum fmx_status listen_everywhere(struct fmx_mux *mux, size_t listener)
@@ -486,7 +499,7 @@ enum fmx_status fmx_mux_start(struct fmx_mux *mux, char *error, size_t error_byt
     for (size_t i = 0; i < mux->listen_count; i++) {
         enum fmx_status status = listen_everywhere(mux, i);
         if (status != FMX_OK) {
-            describe_listen(mux, i, status, error, error_bytes);
+            describe_listen(mux, i, error, error_bytes);
             return status;
         }
     }
@@ -578,26 +591,56 @@ const struct fmx_log *fmx_mux_log(const struct fmx_mux *mux)
     return &mux->shard_options.log;
 }
 
-enum fmx_status fmx_mux_caller_open(struct fmx_mux *mux, struct fmx_mux_caller **out_caller)
+/* acquire: what its last user wrote is seen by the next */
+static struct fmx_mux_caller *reuse_caller(struct fmx_mux *mux)
+{
+    for (struct fmx_mux_caller *caller = fmx_mux_callers(mux); caller != NULL;
+         caller = caller->next) {
+        bool in_use = false;
+        if (atomic_compare_exchange_strong_explicit(&caller->in_use, &in_use, true,
+                                                    memory_order_acquire, memory_order_relaxed)) {
+            return caller;
+        }
+    }
+    return NULL;
+}
+
+static struct fmx_mux_caller *make_caller(struct fmx_mux *mux)
 {
     struct fmx_mux_caller *caller = calloc(1, sizeof(*caller));
 
     if (caller == NULL) {
-        return FMX_LIMIT_MEMORY;
+        return NULL;
     }
     caller->mux = mux;
+    atomic_store_explicit(&caller->in_use, true, memory_order_relaxed);
     caller->inboxes = open_inboxes(mux->shards_count, UINT32_MAX, CALLER_MESSAGES);
     if (caller->inboxes == NULL) {
         free(caller);
-        return FMX_LIMIT_MEMORY;
+        return NULL;
     }
     caller->next = atomic_load_explicit(&mux->callers, memory_order_relaxed);
     /* release: a shard that sees the caller sees its inboxes whole */
     while (!atomic_compare_exchange_weak_explicit(&mux->callers, &caller->next, caller,
                                                   memory_order_release, memory_order_relaxed)) {
     }
+    return caller;
+}
+
+enum fmx_status fmx_mux_caller_open(struct fmx_mux *mux, struct fmx_mux_caller **out_caller)
+{
+    struct fmx_mux_caller *caller = reuse_caller(mux);
+
+    if (caller == NULL) {
+        caller = make_caller(mux);
+    }
     *out_caller = caller;
-    return FMX_OK;
+    return caller == NULL ? FMX_LIMIT_MEMORY : FMX_OK;
+}
+
+void fmx_mux_caller_close(struct fmx_mux_caller *caller)
+{
+    atomic_store_explicit(&caller->in_use, false, memory_order_release);
 }
 
 bool fmx_mux_caller_post(struct fmx_mux_caller *caller, uint32_t to_shard, struct fmx_msg *message)

@@ -14,9 +14,15 @@ struct fmx_address {
     socklen_t bytes;
 };
 
-/* One inbox towards each shard, written by one thread outside. Lives until the mux is closed. */
+/*
+ * One inbox towards each shard, written by one thread outside. Shards may be reading it at any
+ * time, so it lives until the mux is closed; a closed caller's queues serve the next that is
+ * opened.
+ */
 struct fmx_mux_caller {
     struct fmx_mux_caller *next;
+    _Atomic bool in_use;
+    bool is_own; /* the mux's: says STOP, and is heard whatever waits */
     struct fmx_mux *mux;
     struct fmx_inbox *inboxes; /* shards_count of them */
 };
@@ -63,6 +69,9 @@ const struct fmx_log *fmx_mux_log(const struct fmx_mux *mux);
 /* Any thread. */
 enum fmx_status fmx_mux_caller_open(struct fmx_mux *mux,
                                     struct fmx_mux_caller **out_caller) FMX_MUST_USE;
+
+/* What it has posted is still delivered. The caller's own thread. */
+void fmx_mux_caller_close(struct fmx_mux_caller *caller);
 
 /* The caller's own thread. False if that inbox is full. Wakes the shard if it sleeps. */
 bool fmx_mux_caller_post(struct fmx_mux_caller *caller, uint32_t to_shard, struct fmx_msg *message);

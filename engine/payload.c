@@ -57,7 +57,6 @@ struct fmx_payload *fmx_payload_make(const struct fmx_publish *publish, struct f
     made->from = from;
     made->expires_ns = expires_ns;
     made->qos = publish->qos;
-    made->retain = publish->retain;
     return made;
 }
 

@@ -18,8 +18,6 @@ struct fmx_payload {
     uint64_t expires_ns;        /* message expiry; 0: never */
     struct fmx_session_id from; /* who published it, for No Local */
     uint8_t qos;                /* the publisher's */
-    bool retain;                /* as published */
-    bool dup;                   /* set in a parcel: has been sent before */
     uint8_t bytes[];            /* topic, properties, payload */
 };
 
@@ -44,7 +42,10 @@ void fmx_payload_give(struct fmx_payload *payload);
  */
 struct fmx_payload *fmx_payload_export(struct fmx_payload *payload);
 
-/* The message as a view that borrows from the payload; qos, dup, retain and packet_id are 0. */
+/*
+ * The message as a view that borrows from the payload; qos, dup, retain and packet_id are 0:
+ * nothing is retained here.
+ */
 void fmx_payload_view(const struct fmx_payload *payload, uint64_t now_ns,
                       struct fmx_publish *out_publish);
 

@@ -223,6 +223,7 @@ void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct so
     set_tag(entry, tag);
 }
 
+/* The kernel runs it on a worker thread, which looks the file up late: it stays open till then. */
 void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag)
 {
     struct io_uring_sqe *entry = next_entry(ring);
@@ -248,10 +249,13 @@ void fmx_ring_prep_cancel(struct fmx_ring *ring, uint64_t target_tag, uint64_t t
     set_tag(entry, tag);
 }
 
-/* The header may be reused only after its entry has been submitted (invariant 3). */
+/*
+ * The header may be reused only after its entry has been submitted (invariant 3): so there is room
+ * for that entry before the header is taken.
+ */
 static struct header *next_header(struct fmx_ring *ring)
 {
-    if (ring->headers_used == HEADERS) {
+    if (ring->headers_used == HEADERS || io_uring_sq_space_left(&ring->uring) == 0) {
         fmx_ring_submit(ring);
     }
     return &ring->headers[ring->headers_used++];
@@ -329,7 +333,7 @@ void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns)
 {
     ring->enters++;
     ring->headers_used = 0;
-    if (wait_ns == 0) {
+    if (wait_ns == 0 || io_uring_cq_ready(&ring->uring) > 0) {
         if (ring->needs_get_events) {
             (void)io_uring_submit_and_get_events(&ring->uring);
         } else {

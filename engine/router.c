@@ -489,6 +489,13 @@ enum fmx_status fmx_router_add(struct fmx_router *router, fmx_slice filter, uint
     return FMX_OK;
 }
 
+bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver)
+{
+    const struct route *route = find_route(router, filter);
+
+    return route != NULL && find_entry(router, route, receiver) != NONE;
+}
+
 bool fmx_router_remove(struct fmx_router *router, fmx_slice filter, uint32_t receiver,
                        uint32_t *head, bool *out_last)
 {

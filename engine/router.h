@@ -18,7 +18,6 @@
 enum {
     FMX_SUB_QOS_MASK = 3,
     FMX_SUB_NO_LOCAL = 1 << 2,
-    FMX_SUB_RETAIN_AS_PUBLISHED = 1 << 3,
     FMX_SUB_REMOTE = 1 << 4, /* the receiver is another shard */
 };
 
@@ -50,6 +49,9 @@ void fmx_router_close(struct fmx_router *router);
 enum fmx_status fmx_router_add(struct fmx_router *router, fmx_slice filter, uint32_t receiver,
                                uint8_t options, uint32_t *head, bool *out_existed,
                                bool *out_first) FMX_MUST_USE;
+
+/* Has the receiver a subscription to this very filter? */
+bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver);
 
 /*
  * Removes the receiver's subscription to this filter. False if there is none. `out_last`: it was

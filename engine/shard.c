@@ -31,8 +31,10 @@
 #define TIMERS_MAX        16384u
 #define REARM_MAX         64u
 #define SUBMIT_BATCH      128u /* so the kernel and the other end work while we still encode */
+#define SPILL_MAX         65536u
 #define SPILL_FIRST       64u
 #define DRAIN_LOOK_NS     (10 * FMX_NS_PER_MS)
+#define SPILL_LOOK_NS     100000u /* another shard's inbox is full: look again soon */
 
 /* ── messages out ── */
 
@@ -107,6 +109,11 @@ bool fmx_shard_is_congested(const struct fmx_shard *shard, uint32_t to_shard)
     return to_shard != shard->index && shard->spills[to_shard].count > 0;
 }
 
+bool fmx_shard_is_jammed(const struct fmx_shard *shard, uint32_t to_shard)
+{
+    return to_shard != shard->index && shard->spills[to_shard].count >= SPILL_MAX;
+}
+
 static void push_spills(struct fmx_shard *shard)
 {
     for (uint32_t to = 0; to < shard->shards_count; to++) {
@@ -173,6 +180,12 @@ static void drain_inbox(struct fmx_shard *shard, struct fmx_inbox *inbox)
     }
 }
 
+/* While messages to other shards wait, callers are not: their queues fill, and they are told so. */
+static bool is_heard(const struct fmx_mux_caller *caller, bool is_congested)
+{
+    return caller->is_own || !is_congested;
+}
+
 static void drain_inboxes(struct fmx_shard *shard)
 {
     for (uint32_t from = 0; from < shard->shards_count; from++) {
@@ -180,14 +193,19 @@ static void drain_inboxes(struct fmx_shard *shard)
             drain_inbox(shard, &shard->inboxes[from]);
         }
     }
+    bool is_congested = has_spills(shard);
     for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
          caller = caller->next) {
-        drain_inbox(shard, &caller->inboxes[shard->index]);
+        if (is_heard(caller, is_congested)) {
+            drain_inbox(shard, &caller->inboxes[shard->index]);
+        }
     }
 }
 
 static bool has_messages(struct fmx_shard *shard)
 {
+    bool is_congested = has_spills(shard);
+
     for (uint32_t from = 0; from < shard->shards_count; from++) {
         if (from != shard->index && fmx_inbox_count(&shard->inboxes[from]) > 0) {
             return true;
@@ -195,7 +213,7 @@ static bool has_messages(struct fmx_shard *shard)
     }
     for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
          caller = caller->next) {
-        if (fmx_inbox_count(&caller->inboxes[shard->index]) > 0) {
+        if (is_heard(caller, is_congested) && fmx_inbox_count(&caller->inboxes[shard->index]) > 0) {
             return true;
         }
     }
@@ -377,15 +395,19 @@ static void free_closed(struct fmx_shard *shard)
 
 static uint64_t wait_allowed(struct fmx_shard *shard)
 {
+    uint64_t look_ns = UINT64_MAX;
+
     if (shard->ready != NULL || shard->ended != NULL || shard->starved != NULL ||
-        shard->closed != NULL || has_spills(shard)) {
+        shard->closed != NULL || shard->spills[shard->index].count > 0) {
         return 0;
     }
-    uint64_t next_ns = fmx_wheel_next_ns(&shard->wheel);
-    if (shard->stopping) {
-        uint64_t look_ns = shard->now_ns + DRAIN_LOOK_NS;
-        next_ns = next_ns < look_ns ? next_ns : look_ns;
+    if (has_spills(shard)) {
+        look_ns = shard->now_ns + SPILL_LOOK_NS;
+    } else if (shard->stopping) {
+        look_ns = shard->now_ns + DRAIN_LOOK_NS;
     }
+    uint64_t next_ns = fmx_wheel_next_ns(&shard->wheel);
+    next_ns = next_ns < look_ns ? next_ns : look_ns;
     if (next_ns == UINT64_MAX) {
         return FMX_RING_FOREVER;
     }
@@ -432,8 +454,8 @@ void fmx_shard_turn(struct fmx_shard *shard)
     take_timers(shard);
     take_ready(shard);
     settle(shard);
-    shard->options->role->on_turn(shard);
     push_spills(shard);
+    shard->options->role->on_turn(shard); /* after it: who waits for room sees that there is some */
     ring_bells(shard);
     flush_dirty(shard);
     fmx_ring_give_flush(shard->ring);

@@ -110,6 +110,9 @@ void fmx_shard_post(struct fmx_shard *shard, uint32_t to_shard, struct fmx_msg *
 /* Do messages to that shard wait? Then senders of ordinary messages should hold back. */
 bool fmx_shard_is_congested(const struct fmx_shard *shard, uint32_t to_shard);
 
+/* Do so many wait that no more ordinary message may join them? */
+bool fmx_shard_is_jammed(const struct fmx_shard *shard, uint32_t to_shard);
+
 /* The live connection with this id, which names this shard; NULL if stale. */
 struct fmx_conn *fmx_shard_find(struct fmx_shard *shard, struct fmx_session_id id);
 

@@ -61,7 +61,7 @@ static enum fmx_status read_props(struct source *in, unsigned place, struct fmx_
     enum fmx_status status = fmx_props_read(&in->reader, place, props);
     if (status == FMX_OK && fmx_props_has(props, FMX_PROP_AUTH_DATA) &&
         !fmx_props_has(props, FMX_PROP_AUTH_METHOD)) {
-        return FMX_PEER_PROPERTY;
+        return FMX_PEER_PROPERTY_VALUE;
     }
     return status;
 }

@@ -267,7 +267,7 @@ static enum fmx_status check_connect(const struct fmx_session *session,
         return FMX_PEER_AUTH_METHOD;
     }
     if (fmx_props_has(&connect->props, FMX_PROP_AUTH_DATA)) {
-        return FMX_PEER_PROPERTY;
+        return FMX_PEER_PROPERTY_VALUE;
     }
     if (connect->client_id.bytes == 0 && !can_lack_client_id(connect)) {
         return FMX_PEER_CLIENT_ID;

@@ -15,7 +15,7 @@
 static enum fmx_status refuse(const char *field, const char *text, const char *fix, char *error,
                               size_t error_bytes)
 {
-    snprintf(error, error_bytes, "%s is '%s': %s", field, text, fix);
+    snprintf(error, error_bytes, "%s is '%s': %s", field, text == NULL ? "" : text, fix);
     return FMX_E_OPTION;
 }
 
@@ -78,7 +78,7 @@ enum fmx_status fmx_address_parse(const char *field, const char *text, bool reso
                                   struct fmx_address *out_address, char *error, size_t error_bytes)
 {
     char host[HOST_BYTES];
-    const char *port = split(text, host);
+    const char *port = text == NULL ? NULL : split(text, host);
 
     if (port == NULL) {
         return refuse(field, text, "write ADDRESS:PORT, such as 127.0.0.1:1883 or [::1]:1883",
@@ -100,7 +100,7 @@ enum fmx_status fmx_address_parse_host(const char *field, const char *text,
                                        struct fmx_address *out_address, char *error,
                                        size_t error_bytes)
 {
-    if (*text == '\0' || look_up(text, "0", false, out_address) != 0) {
+    if (text == NULL || *text == '\0' || look_up(text, "0", false, out_address) != 0) {
         return refuse(field, text, "write a numeric address of this machine, such as 127.0.0.2",
                       error, error_bytes);
     }

@@ -9,7 +9,6 @@
 struct fmx_backlog_entry {
     struct fmx_payload *payload;
     uint16_t packet_id; /* it was sent under this identifier and not acknowledged; 0: never sent */
-    bool retain;        /* as it is to be delivered */
 };
 
 /* All zero is an empty backlog, which owns nothing. */

@@ -27,8 +27,6 @@
 
 #define LARGE_BYTES 2048u
 #define TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
-#define TAG_RETAIN  2ull
-#define TAG_FLAGS   7ull
 
 static const uint64_t props_passed_on =
     FMX_PROP_BIT(FMX_PROP_PAYLOAD_FORMAT) | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY) |
@@ -47,11 +45,11 @@ struct fan {
     struct fmx_packet packet;    /* as receivers get it: retain, dup and identifier are 0 */
     struct fmx_payload *payload; /* made when somebody has to keep it */
     struct fmx_session_id from;
+    struct fmx_conn *publisher; /* NULL: on another shard, or no session at all */
     uint64_t expires_ns;
     size_t receivers_count;
     size_t scratch_used;
     uint8_t qos;
-    bool retain;
     struct encoded encoded[2][2]; /* [5.0][QoS] */
 };
 
@@ -65,11 +63,11 @@ static void fan_init(struct fan *fan, struct fmx_gateway_shard *gateway,
     fan->packet.publish.retain = false;
     fan->packet.publish.dup = false;
     fan->payload = NULL;
+    fan->publisher = NULL;
     fan->from = from;
     fan->expires_ns = 0;
     fan->scratch_used = 0;
     fan->qos = publish->qos;
-    fan->retain = publish->retain;
     memset(fan->encoded, 0, sizeof(fan->encoded));
 }
 
@@ -79,7 +77,6 @@ static struct fmx_payload *stored(struct fan *fan)
     if (fan->payload == NULL) {
         struct fmx_publish publish = fan->packet.publish;
         publish.qos = fan->qos;
-        publish.retain = fan->retain;
         fan->payload = fmx_payload_make(&publish, fan->from, fan->expires_ns);
     }
     return fan->payload;
@@ -94,11 +91,9 @@ static void fan_wipe(struct fan *fan)
 
 /* ── into a connection's queue ── */
 
-/* The three header bits that differ between receivers, and the identifier. */
-static void stamp(uint8_t *packet, uint8_t qos, bool retain, bool dup, uint16_t packet_id,
-                  size_t id_at)
+/* What differs between the receivers of one encoding. */
+static void stamp(uint8_t *packet, uint8_t qos, uint16_t packet_id, size_t id_at)
 {
-    packet[0] = (uint8_t)(FMX_PUBLISH << 4 | (dup ? 8 : 0) | qos << 1 | (retain ? 1 : 0));
     if (qos > 0) {
         packet[id_at] = (uint8_t)(packet_id >> 8);
         packet[id_at + 1] = (uint8_t)packet_id;
@@ -136,8 +131,8 @@ static struct encoded *encoding_of(struct fan *fan, const struct fmx_conn *conn,
     return encoded;
 }
 
-static void append_large(struct fan *fan, struct fmx_conn *conn, uint8_t qos, bool retain,
-                         uint16_t packet_id, size_t id_at)
+static void append_large(struct fan *fan, struct fmx_conn *conn, uint8_t qos, uint16_t packet_id,
+                         size_t id_at)
 {
     enum fmx_version version = (enum fmx_version)conn->session.version;
     struct fmx_publish *publish = &fan->packet.publish;
@@ -150,17 +145,17 @@ static void append_large(struct fan *fan, struct fmx_conn *conn, uint8_t qos, bo
         return;
     }
     (void)fmx_encode_publish_head(publish, version, room);
-    stamp(room, qos, retain, false, packet_id, id_at);
+    stamp(room, qos, packet_id, id_at);
     fmx_conn_commit(conn, bytes);
     const uint8_t *body = payload->bytes + payload->topic_bytes + payload->props_bytes;
     fmx_conn_refer(conn, payload, (fmx_slice){.data = body, .bytes = payload->payload_bytes});
 }
 
 static void append(struct fan *fan, struct fmx_conn *conn, const struct encoded *encoded,
-                   uint8_t qos, bool retain, uint16_t packet_id)
+                   uint8_t qos, uint16_t packet_id)
 {
     if (encoded->bytes > LARGE_BYTES && fan->receivers_count > 1) {
-        append_large(fan, conn, qos, retain, packet_id, encoded->id_at);
+        append_large(fan, conn, qos, packet_id, encoded->id_at);
         return;
     }
     uint8_t *room = fmx_conn_reserve(conn, encoded->bytes);
@@ -172,7 +167,7 @@ static void append(struct fan *fan, struct fmx_conn *conn, const struct encoded 
     } else {
         (void)fmx_encode(&fan->packet, (enum fmx_version)conn->session.version, room);
     }
-    stamp(room, qos, retain, false, packet_id, encoded->id_at);
+    stamp(room, qos, packet_id, encoded->id_at);
     fmx_conn_commit(conn, encoded->bytes);
 }
 
@@ -204,14 +199,14 @@ static void drop_oldest(struct fmx_gateway_shard *gateway, struct fmx_backlog *b
     }
 }
 
-static bool push_stored(struct fan *fan, struct fmx_backlog *backlog, bool retain)
+static bool push_stored(struct fan *fan, struct fmx_backlog *backlog)
 {
     struct fmx_payload *payload = stored(fan);
 
     if (payload == NULL) {
         return false;
     }
-    struct fmx_backlog_entry entry = {.payload = fmx_payload_take(payload), .retain = retain};
+    struct fmx_backlog_entry entry = {.payload = fmx_payload_take(payload)};
     if (!fmx_backlog_push(backlog, &entry)) {
         fmx_payload_give(payload);
         return false;
@@ -219,11 +214,11 @@ static bool push_stored(struct fan *fan, struct fmx_backlog *backlog, bool retai
     return true;
 }
 
-static void keep_for_later(struct fan *fan, struct fmx_conn *conn, bool retain)
+static void keep_for_later(struct fan *fan, struct fmx_conn *conn)
 {
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
 
-    if (!push_stored(fan, &part->backlog, retain)) {
+    if (!push_stored(fan, &part->backlog)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
     }
@@ -238,7 +233,7 @@ static void keep_for_later(struct fan *fan, struct fmx_conn *conn, bool retain)
 
 /* ── one receiver ── */
 
-static uint64_t tag_for(struct fan *fan, struct fmx_conn *conn, bool retain)
+static uint64_t tag_for(struct fan *fan, struct fmx_conn *conn)
 {
     if (!fmx_gateway_part(conn)->is_kept) {
         return TAG_NOTHING;
@@ -247,27 +242,27 @@ static uint64_t tag_for(struct fan *fan, struct fmx_conn *conn, bool retain)
     if (payload == NULL) {
         return TAG_NOTHING; /* delivered, but it cannot be sent again */
     }
-    return (uint64_t)(uintptr_t)fmx_payload_take(payload) | (retain ? TAG_RETAIN : 0);
+    return (uint64_t)(uintptr_t)fmx_payload_take(payload);
 }
 
 static void drop_tag(uint64_t tag)
 {
     if (tag != TAG_NOTHING) {
-        fmx_payload_give((struct fmx_payload *)(uintptr_t)(tag & ~TAG_FLAGS));
+        fmx_payload_give((struct fmx_payload *)(uintptr_t)tag);
     }
 }
 
-static void send_now(struct fan *fan, struct fmx_conn *conn, uint8_t qos, bool retain)
+static void send_now(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 {
     struct encoded *encoded = encoding_of(fan, conn, qos);
     struct fmx_publish probe = {.qos = qos};
-    uint64_t tag = qos > 0 ? tag_for(fan, conn, retain) : TAG_NOTHING;
+    uint64_t tag = qos > 0 ? tag_for(fan, conn) : TAG_NOTHING;
     enum fmx_status status =
         encoded->bytes == 0 ? FMX_E_TOO_LARGE /* in this version it would pass the length field */
                             : fmx_session_publish(&conn->session, &probe, encoded->bytes, tag);
 
     if (status == FMX_OK) {
-        append(fan, conn, encoded, qos, retain, probe.packet_id);
+        append(fan, conn, encoded, qos, probe.packet_id);
         count_out(conn, qos);
     } else {
         FMX_ASSERT(status == FMX_E_TOO_LARGE); /* state and window were looked at before */
@@ -289,14 +284,13 @@ static uint8_t qos_towards(const struct fan *fan, uint8_t options)
 static void give_to_conn(struct fan *fan, struct fmx_conn *conn, uint8_t options)
 {
     uint8_t qos = qos_towards(fan, options);
-    bool retain = fan->retain && (options & FMX_SUB_RETAIN_AS_PUBLISHED) != 0;
 
     if ((options & FMX_SUB_NO_LOCAL) != 0 && fmx_session_id_equal(fan->from, fmx_conn_id(conn))) {
         return;
     }
     if (conn->session.state != FMX_SESSION_OPEN) {
         if (qos > 0 && fmx_gateway_part(conn)->is_kept) {
-            keep_for_later(fan, conn, retain); /* it leaves with what is handed over */
+            keep_for_later(fan, conn); /* it leaves with what is handed over */
         }
         return;
     }
@@ -304,22 +298,22 @@ static void give_to_conn(struct fan *fan, struct fmx_conn *conn, uint8_t options
         if (fmx_conn_is_full(conn)) {
             fmx_count(&conn->shard->counters.dropped_qos0, 1);
         } else {
-            send_now(fan, conn, 0, retain);
+            send_now(fan, conn, 0);
         }
     } else if (fmx_gateway_part(conn)->backlog.count > 0 || fmx_conn_is_full(conn) ||
                !fmx_conn_make_window(conn)) {
-        keep_for_later(fan, conn, retain);
+        keep_for_later(fan, conn);
     } else {
-        send_now(fan, conn, 1, retain);
+        send_now(fan, conn, 1);
     }
 }
 
-static void keep_for_absent(struct fan *fan, struct fmx_kept *kept, bool retain)
+static void keep_for_absent(struct fan *fan, struct fmx_kept *kept)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;
     uint32_t before = kept->backlog.count;
 
-    if (!push_stored(fan, &kept->backlog, retain)) {
+    if (!push_stored(fan, &kept->backlog)) {
         fmx_count(&gateway->shard->counters.dropped_qos1, 1);
         return;
     }
@@ -344,15 +338,57 @@ static struct fmx_payload *copy_for_shard(struct fan *fan)
     return payload;
 }
 
+static void make_wait(struct fmx_gateway_shard *gateway, struct fmx_conn *publisher)
+{
+    struct fmx_gateway_session_part *part = fmx_gateway_part(publisher);
+
+    if (!part->is_congested) {
+        part->is_congested = true;
+        part->next_congested = gateway->congested;
+        gateway->congested = publisher;
+        fmx_conn_wait(publisher);
+    }
+}
+
+/*
+ * A shard that cannot keep up: QoS 0 is dropped, and a publisher at QoS 1 waits with its next
+ * packet. A message relayed for another shard, whose publisher cannot be made to wait from here, is
+ * dropped once very many wait already.
+ */
+static bool may_post(struct fan *fan, uint32_t to_shard, uint8_t qos)
+{
+    struct fmx_gateway_shard *gateway = fan->gateway;
+    struct fmx_counters *counters = &gateway->shard->counters;
+
+    if (!fmx_shard_is_congested(gateway->shard, to_shard)) {
+        return true;
+    }
+    if (qos == 0) {
+        fmx_count(&counters->dropped_qos0, 1);
+        return false;
+    }
+    if (fan->publisher != NULL) {
+        make_wait(gateway, fan->publisher);
+    } else if (fmx_shard_is_jammed(gateway->shard, to_shard)) {
+        fmx_count(&counters->dropped_qos1, 1);
+        return false;
+    }
+    return true;
+}
+
 static void send_to_session(struct fan *fan, struct fmx_identity *identity, uint8_t options)
 {
+    uint32_t to_shard = fmx_session_id_shard(identity->owner);
+
+    if (!may_post(fan, to_shard, qos_towards(fan, options))) {
+        return;
+    }
     struct fmx_payload *payload = copy_for_shard(fan);
     struct fmx_msg deliver = {
         .kind = FMX_MSG_DELIVER,
         .deliver = {.session = identity->owner, .payload = payload, .options = options}};
-
     if (payload != NULL) {
-        fmx_shard_post(fan->gateway->shard, fmx_session_id_shard(identity->owner), &deliver);
+        fmx_shard_post(fan->gateway->shard, to_shard, &deliver);
     }
 }
 
@@ -364,8 +400,7 @@ static void give_to_identity(struct fan *fan, uint32_t index, uint8_t options)
 
     if (is_away || identity->releasing) {
         if (qos_towards(fan, options) > 0) {
-            keep_for_absent(fan, identity->kept,
-                            fan->retain && (options & FMX_SUB_RETAIN_AS_PUBLISHED) != 0);
+            keep_for_absent(fan, identity->kept);
         } else {
             fmx_count(&gateway->shard->counters.dropped_absent, 1);
         }
@@ -384,34 +419,43 @@ static void give_to_identity(struct fan *fan, uint32_t index, uint8_t options)
     send_to_session(fan, identity, options);
 }
 
-/*
- * A shard that cannot keep up: QoS 0 is dropped, a publisher at QoS 1 waits with its next packet.
- */
-static void give_to_shard(struct fan *fan, uint32_t to_shard, struct fmx_conn *publisher)
+static void give_to_shard(struct fan *fan, uint32_t to_shard)
 {
-    struct fmx_gateway_shard *gateway = fan->gateway;
-    bool is_congested = fmx_shard_is_congested(gateway->shard, to_shard);
+    struct fmx_msg message = {.kind = FMX_MSG_PUBLISH};
 
-    if (is_congested && fan->qos == 0) {
-        fmx_count(&gateway->shard->counters.dropped_qos0, 1);
+    if (!may_post(fan, to_shard, fan->qos)) {
         return;
     }
-    if (is_congested && publisher != NULL && !fmx_gateway_part(publisher)->is_congested) {
-        fmx_gateway_part(publisher)->is_congested = true;
-        fmx_gateway_part(publisher)->next_congested = gateway->congested;
-        gateway->congested = publisher;
-        fmx_conn_wait(publisher);
-    }
-    struct fmx_msg message = {.kind = FMX_MSG_PUBLISH, .publish = {.payload = copy_for_shard(fan)}};
+    message.publish.payload = copy_for_shard(fan);
     if (message.publish.payload != NULL) {
-        fmx_shard_post(gateway->shard, to_shard, &message);
+        fmx_shard_post(fan->gateway->shard, to_shard, &message);
     }
 }
 
 /* ── all receivers ── */
 
-/* Returns how many there were. `publisher` is NULL if it is elsewhere. */
-static size_t spread(struct fan *fan, struct fmx_conn *publisher, bool to_other_shards)
+static void give(struct fan *fan, const struct fmx_match *match, bool to_other_shards)
+{
+    struct fmx_gateway_shard *gateway = fan->gateway;
+    uint32_t index = match->receiver & FMX_RECEIVER_INDEX_MASK;
+
+    switch ((enum fmx_receiver_kind)(match->receiver >> FMX_RECEIVER_KIND_SHIFT)) {
+    case FMX_RECEIVER_CONN:
+        give_to_conn(fan, fmx_slab_at(&gateway->shard->conns, index), match->options);
+        break;
+    case FMX_RECEIVER_IDENTITY:
+        give_to_identity(fan, index, match->options);
+        break;
+    case FMX_RECEIVER_SHARD:
+        if (to_other_shards && !gateway->wants_all[index]) {
+            give_to_shard(fan, index);
+        }
+        break;
+    }
+}
+
+/* Returns how many receivers there were. */
+static size_t spread(struct fan *fan, bool to_other_shards)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;
     const struct fmx_match *matches;
@@ -419,19 +463,12 @@ static size_t spread(struct fan *fan, struct fmx_conn *publisher, bool to_other_
 
     fan->receivers_count = count;
     for (size_t i = 0; i < count; i++) {
-        uint32_t index = matches[i].receiver & 0x3fffffff;
-        switch ((enum fmx_receiver_kind)(matches[i].receiver >> 30)) {
-        case FMX_RECEIVER_CONN:
-            give_to_conn(fan, fmx_slab_at(&gateway->shard->conns, index), matches[i].options);
-            break;
-        case FMX_RECEIVER_IDENTITY:
-            give_to_identity(fan, index, matches[i].options);
-            break;
-        case FMX_RECEIVER_SHARD:
-            if (to_other_shards) {
-                give_to_shard(fan, index, publisher);
-            }
-            break;
+        give(fan, &matches[i], to_other_shards);
+    }
+    for (uint32_t to = 0; gateway->wants_all_count > 0 && to < gateway->shard->shards_count; to++) {
+        if (to_other_shards && gateway->wants_all[to]) {
+            give_to_shard(fan, to);
+            count++;
         }
     }
     if (count == 0) {
@@ -483,7 +520,8 @@ void fmx_gateway_publish_from(struct fmx_conn *conn, const struct fmx_publish *p
     tell_service(conn, publish);
     fan_init(&fan, fmx_gateway_of(conn->shard), publish, fmx_conn_id(conn));
     fan.expires_ns = expiry_of(&publish->props, conn->shard->now_ns);
-    size_t receivers = spread(&fan, conn, true);
+    fan.publisher = conn;
+    size_t receivers = spread(&fan, true);
     fan_wipe(&fan);
     if (publish->qos > 0) {
         fmx_conn_puback(conn, publish->packet_id,
@@ -498,7 +536,6 @@ static void fan_init_stored(struct fan *fan, struct fmx_gateway_shard *gateway,
 
     fmx_payload_view(payload, gateway->shard->now_ns, &publish);
     publish.qos = payload->qos;
-    publish.retain = payload->retain;
     fan_init(fan, gateway, &publish, payload->from);
     fan->expires_ns = payload->expires_ns;
     fan->payload = payload;
@@ -510,7 +547,7 @@ void fmx_gateway_publish_msg(struct fmx_gateway_shard *gateway, struct fmx_paylo
     struct fan fan;
 
     fan_init_stored(&fan, gateway, payload);
-    (void)spread(&fan, NULL, is_from_caller);
+    (void)spread(&fan, is_from_caller);
     fan_wipe(&fan);
 }
 
@@ -529,14 +566,24 @@ void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *m
 
 /* ── what waited ── */
 
-/* The identifier it had before; a fresh one if the window's storage has no room for the gap. */
+static bool restore_identifier(struct fmx_conn *conn, uint16_t id, uint64_t tag)
+{
+    enum fmx_status status = fmx_inflight_restore(&conn->session.out, id, tag);
+
+    while (status == FMX_FULL && fmx_conn_grow_window(conn)) {
+        status = fmx_inflight_restore(&conn->session.out, id, tag);
+    }
+    return status == FMX_OK;
+}
+
+/* The identifier it had before; a fresh one only if memory has no room for the gap. */
 static enum fmx_status take_identifier(struct fmx_conn *conn, uint16_t before, size_t bytes,
                                        uint64_t tag, uint16_t *out_id)
 {
     struct fmx_publish probe = {.qos = 1};
 
     if (before != 0 && bytes <= conn->session.peer_packet_bytes_max &&
-        fmx_inflight_restore(&conn->session.out, before, tag) == FMX_OK) {
+        restore_identifier(conn, before, tag)) {
         *out_id = before;
         return FMX_OK;
     }
@@ -555,11 +602,9 @@ static void send_stored(struct fmx_conn *conn, const struct fmx_backlog_entry *e
     fmx_payload_view(entry->payload, conn->shard->now_ns, &packet.publish);
     packet.publish.qos = 1;
     packet.publish.packet_id = 1;
-    packet.publish.retain = entry->retain;
     packet.publish.dup = entry->packet_id != 0;
     if (is_kept) {
-        tag = (uint64_t)(uintptr_t)fmx_payload_take(entry->payload) |
-              (entry->retain ? TAG_RETAIN : 0);
+        tag = (uint64_t)(uintptr_t)fmx_payload_take(entry->payload);
     }
     size_t bytes = fmx_encode_bytes(&packet, version);
     enum fmx_status status =
@@ -608,10 +653,8 @@ void fmx_gateway_collect_unacked(struct fmx_conn *conn)
     uint16_t id;
 
     while (fmx_inflight_next(out, &position, &id, &tag) == FMX_OK) {
-        struct fmx_backlog_entry entry = {.payload =
-                                              (struct fmx_payload *)(uintptr_t)(tag & ~TAG_FLAGS),
-                                          .packet_id = id,
-                                          .retain = (tag & TAG_RETAIN) != 0};
+        struct fmx_backlog_entry entry = {.payload = (struct fmx_payload *)(uintptr_t)tag,
+                                          .packet_id = id};
         if (tag != TAG_NOTHING && !fmx_backlog_push(&unacked, &entry)) {
             drop_tag(tag);
             fmx_count(&conn->shard->counters.dropped_qos1, 1);

@@ -175,6 +175,7 @@ static void grant(struct fmx_directory *directory, struct fmx_identity *identity
         return;
     }
     identity->owner = claim->claim.session;
+    identity->since_ns = claim->claim.since_ns;
     answer(directory, claim, identity, FMX_OK, session_present);
 }
 
@@ -188,6 +189,15 @@ static void ask_for_release(struct fmx_directory *directory, struct fmx_identity
     FMX_ASSERT(!identity->releasing);
     identity->releasing = true;
     fmx_shard_post(directory->shard, fmx_session_id_shard(identity->owner), &release);
+}
+
+/* Claims of different shards may come in another order than their CONNECTs did. */
+static bool is_stale(const struct fmx_identity *identity, const struct fmx_msg *claim)
+{
+    uint64_t newest_ns =
+        identity->next_claim != NULL ? identity->next_claim->claim.since_ns : identity->since_ns;
+
+    return claim->claim.since_ns < newest_ns;
 }
 
 static void wait_for_release(struct fmx_directory *directory, struct fmx_identity *identity,
@@ -207,7 +217,6 @@ static void wait_for_release(struct fmx_directory *directory, struct fmx_identit
     }
     *waiting = *claim;
     waiting->claim.client_id = NULL;
-    fmx_count(&directory->shard->counters.takeovers, 1);
     if (!identity->releasing) {
         ask_for_release(directory, identity, FMX_E_TAKEN_OVER);
     }
@@ -230,7 +239,12 @@ void fmx_directory_on_claim(struct fmx_directory *directory, struct fmx_msg *mes
     }
     free(client_id);
     if (!fmx_session_id_equal(identity->owner, FMX_SESSION_NONE)) {
-        wait_for_release(directory, identity, message);
+        fmx_count(&directory->shard->counters.takeovers, 1);
+        if (is_stale(identity, message)) {
+            answer(directory, message, NULL, FMX_E_TAKEN_OVER, false);
+        } else {
+            wait_for_release(directory, identity, message);
+        }
         return;
     }
     leave_away(directory, identity);

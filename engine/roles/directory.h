@@ -37,6 +37,7 @@ struct fmx_identity {
     struct fmx_blob *client_id;
     uint64_t hash;
     struct fmx_session_id owner; /* FMX_SESSION_NONE: its client is away */
+    uint64_t since_ns;           /* of the owner's claim */
     struct fmx_msg *next_claim;  /* waits for the owner's release; NULL: nobody does */
     struct fmx_kept *kept;       /* NULL: the session ends with its connection */
     bool releasing;              /* RELEASE is on its way to the owner */

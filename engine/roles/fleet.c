@@ -24,6 +24,7 @@
 #define WATCH_NS           (20 * FMX_NS_PER_MS)
 #define CLIENTS_PER_SOURCE 7000u /* a quarter of the ports of one address towards one target */
 #define END_MS             2000u /* for goodbyes */
+#define BUSY_LOOK_NS       FMX_NS_PER_MS /* too many connects wait for an answer */
 #define POLL_NS            (5 * FMX_NS_PER_MS)
 #define PACKET_BYTES_MAX   (16u << 20)
 
@@ -51,29 +52,56 @@ void fmx_fleet_plan_init(struct fmx_fleet_plan *plan)
     fmx_mux_options_init(&plan->mux);
 }
 
+/* Checks each text with the longest values that its variables can have. */
 static enum fmx_status check_templates(const struct fmx_fleet_plan *plan, char *error,
                                        size_t error_bytes)
 {
+    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
+    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
+    struct fmx_template_values longest = {.number = UINT32_MAX, .run_number = UINT32_MAX};
     const struct {
         const char *field;
         const char *text;
+        uint8_t *filled;
+        fmx_slice *value; /* of a variable in the texts that follow */
     } templates[] = {
-        {"client_id", plan->client_id},
-        {"username", plan->username},
-        {"password", plan->password},
-        {"topic", plan->topic},
+        {"client_id", plan->client_id, client_id, &longest.client_id},
+        {"username", plan->username, username, &longest.username},
+        {"password", plan->password, NULL, NULL},
+        {"topic", plan->topic, NULL, NULL},
     };
     enum fmx_status status = FMX_OK;
 
     for (size_t i = 0; status == FMX_OK && i < sizeof(templates) / sizeof(templates[0]); i++) {
-        if (templates[i].text != NULL) {
-            status = fmx_template_check(templates[i].field, templates[i].text, error, error_bytes);
+        if (templates[i].text == NULL) {
+            continue;
+        }
+        status =
+            fmx_template_check(templates[i].field, templates[i].text, &longest, error, error_bytes);
+        if (status == FMX_OK && templates[i].value != NULL) {
+            *templates[i].value =
+                fmx_template_fill(templates[i].text, &longest, templates[i].filled);
         }
     }
     for (size_t i = 0; status == FMX_OK && i < plan->filters_count; i++) {
-        status = fmx_template_check("filter", plan->filters[i], error, error_bytes);
+        status = fmx_template_check("filter", plan->filters[i], &longest, error, error_bytes);
     }
     return status;
+}
+
+static bool has_name(const char *text)
+{
+    return text != NULL && (strstr(text, "%c") != NULL || strstr(text, "%u") != NULL);
+}
+
+static bool have_names(const struct fmx_fleet_plan *plan)
+{
+    for (size_t i = 0; i < plan->filters_count; i++) {
+        if (has_name(plan->filters[i])) {
+            return true;
+        }
+    }
+    return has_name(plan->topic);
 }
 
 static enum fmx_status check_plan(const struct fmx_fleet_plan *plan, char *error,
@@ -105,6 +133,13 @@ static enum fmx_status check_plan(const struct fmx_fleet_plan *plan, char *error
     if (status == FMX_OK && !(plan->connects_per_second >= 0 && plan->connects_per_second <= 1e7)) {
         snprintf(error, error_bytes, "connects_per_second is %g: write a number from 0 to 10000000",
                  plan->connects_per_second);
+        status = FMX_E_OPTION;
+    }
+    if (status == FMX_OK &&
+        (plan->targets == NULL || (plan->sources == NULL && plan->sources_count > 0) ||
+         (plan->filters == NULL && plan->filters_count > 0))) {
+        snprintf(error, error_bytes,
+                 "targets, sources or filters is missing, but its count is not 0");
         status = FMX_E_OPTION;
     }
     if (status == FMX_OK && plan->client_id == NULL) {
@@ -237,11 +272,38 @@ uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet)
     return mixed ^ mixed >> 31;
 }
 
-struct fmx_template_values fmx_fleet_values(const struct fmx_fleet_shard *fleet,
-                                            const struct fmx_fleet_client *client)
+static struct fmx_template_values numbers_of(const struct fmx_fleet_shard *fleet,
+                                             const struct fmx_fleet_client *client)
 {
     return (struct fmx_template_values){.number = fleet->fleet->plan.first_number + client->index,
                                         .run_number = client->index};
+}
+
+void fmx_fleet_names(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                     struct fmx_fleet_names *out_names)
+{
+    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    struct fmx_template_values values = numbers_of(fleet, client);
+
+    out_names->client_id = fmx_template_fill(plan->client_id, &values, out_names->client_id_bytes);
+    values.client_id = out_names->client_id;
+    out_names->username = plan->username == NULL ? (fmx_slice){0}
+                                                 : fmx_template_fill(plan->username, &values,
+                                                                     out_names->username_bytes);
+}
+
+fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                         const char *text, uint8_t *out)
+{
+    struct fmx_template_values values = numbers_of(fleet, client);
+    struct fmx_fleet_names names;
+
+    if (fleet->fleet->topics_have_names) {
+        fmx_fleet_names(fleet, client, &names);
+        values.client_id = names.client_id;
+        values.username = names.username;
+    }
+    return fmx_template_fill(text, &values, out);
 }
 
 /* Clients of shards before this one, and its own: what is shared out follows these. */
@@ -312,7 +374,8 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
         return FMX_LIMIT_MEMORY;
     }
     fleet->random = plan->seed + 0x632be59bd9b4e019ull * (shard->index + 1);
-    fleet->connecting_max = plan->connects_inflight_max / shard->shards_count + 1;
+    fleet->connecting_max =
+        (plan->connects_inflight_max + shard->shards_count - 1) / shard->shards_count;
     fleet->publishes_left =
         plan->publishes_max == 0 ? UINT64_MAX : share_of(shard, plan->publishes_max);
     init_histograms(fleet);
@@ -373,7 +436,9 @@ static void client_is_due(struct fmx_fleet_shard *fleet, struct fmx_timer *timer
     struct fmx_fleet_client *client =
         (struct fmx_fleet_client *)((char *)timer - offsetof(struct fmx_fleet_client, timer));
 
-    if (client->state == FMX_CLIENT_WAITING) {
+    if (client->state == FMX_CLIENT_WAITING && fleet->connecting >= fleet->connecting_max) {
+        fmx_wheel_arm(&fleet->shard->wheel, timer, fleet->shard->now_ns + BUSY_LOOK_NS);
+    } else if (client->state == FMX_CLIENT_WAITING) {
         fmx_fleet_client_begin(fleet, client);
     } else {
         fmx_fleet_publish_due(fleet, client);
@@ -486,7 +551,7 @@ static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t err
         .role_user = fleet,
         .session = &fleet->session,
         .connect_timeout_ns = plan->connect_timeout_ms * FMX_NS_PER_MS,
-        .sessions_min = plan->clients_count,
+        .sessions_min = plan->clients_count + plan->clients_count / 8 + 16, /* some still close */
     };
 
     fleet->session = (struct fmx_session_options){
@@ -515,6 +580,7 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
         return FMX_LIMIT_MEMORY;
     }
     fleet->plan = *plan;
+    fleet->topics_have_names = have_names(plan);
     snprintf(error, error_bytes, "no memory");
     status = copy_texts(fleet) && copy_payload(fleet) ? FMX_OK : FMX_LIMIT_MEMORY;
     if (status == FMX_OK) {
@@ -536,12 +602,14 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
 
 enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error, size_t error_bytes)
 {
-    enum fmx_status status = fmx_mux_start(fleet->mux, error, error_bytes);
     struct fmx_mux_caller *caller;
+    enum fmx_status status = fmx_mux_caller_open(fleet->mux, &caller);
 
-    if (status == FMX_OK) {
-        status = fmx_mux_caller_open(fleet->mux, &caller);
+    if (status != FMX_OK) {
+        snprintf(error, error_bytes, "no memory");
+        return status;
     }
+    status = fmx_mux_start(fleet->mux, error, error_bytes);
     if (status != FMX_OK) {
         return status;
     }

@@ -25,6 +25,7 @@ struct fmx_fleet {
     uint32_t sources_count;
     char **texts; /* the copied strings, NULL-terminated list */
     uint8_t *payload_copy;
+    bool topics_have_names;    /* %c or %u stands in a topic or filter */
     _Atomic uint64_t start_ns; /* of the plan's clock; 0: not begun. Written once by start */
     _Atomic bool is_ending;    /* publish no more; written by stop */
     _Atomic uint64_t ended_ns; /* elapsed time is frozen here; written by stop */
@@ -139,8 +140,20 @@ static inline struct fmx_fleet_client *fmx_fleet_client_of(struct fmx_conn *conn
 /* splitmix64: the same seed gives the same choices. */
 uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet);
 
-struct fmx_template_values fmx_fleet_values(const struct fmx_fleet_shard *fleet,
-                                            const struct fmx_fleet_client *client);
+/* Fills in a topic or filter of a client; `out` has room for FMX_TEMPLATE_BYTES_MAX. */
+fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                         const char *text, uint8_t *out);
+
+/* What a client says of itself in CONNECT, and what %c and %u stand for. */
+struct fmx_fleet_names {
+    fmx_slice client_id;
+    fmx_slice username;
+    uint8_t client_id_bytes[FMX_TEMPLATE_BYTES_MAX];
+    uint8_t username_bytes[FMX_TEMPLATE_BYTES_MAX];
+};
+
+void fmx_fleet_names(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                     struct fmx_fleet_names *out_names);
 
 /* ── fleet_client.c ── */
 

@@ -68,7 +68,9 @@ static void reconnect_later(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
 {
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
 
-    if (plan->reconnect_max_ms == 0 || fleet->is_ending) {
+    if (plan->reconnect_min_ms == 0 || fleet->is_ending) {
+        fleet->overdue -= client->overdue;
+        client->overdue = 0;
         enter_state(fleet, client, FMX_CLIENT_DONE);
         return;
     }
@@ -140,25 +142,27 @@ void fmx_fleet_ramp(struct fmx_fleet_shard *fleet)
 void fmx_fleet_client_opened(struct fmx_conn *conn)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
+    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    struct fmx_template_values values = fmx_fleet_values(fleet, fmx_fleet_client_of(conn));
-    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
     uint8_t password[FMX_TEMPLATE_BYTES_MAX];
+    struct fmx_fleet_names names;
     struct fmx_packet packet = {.kind = FMX_CONNECT};
     struct fmx_connect *connect = &packet.connect;
 
+    fmx_fleet_names(fleet, client, &names);
     connect->version = plan->version;
     connect->clean = plan->clean;
     connect->keepalive_s = plan->keepalive_s;
-    connect->client_id = fmx_template_fill(plan->client_id, &values, client_id);
-    values.client_id = connect->client_id;
-    if (plan->username != NULL) {
-        connect->has_username = true;
-        connect->username = fmx_template_fill(plan->username, &values, username);
-        values.username = connect->username;
-    }
+    connect->client_id = names.client_id;
+    connect->has_username = plan->username != NULL;
+    connect->username = names.username;
     if (plan->password != NULL) {
+        struct fmx_template_values values = {
+            .number = plan->first_number + client->index,
+            .run_number = client->index,
+            .client_id = names.client_id,
+            .username = names.username,
+        };
         connect->has_password = true;
         connect->password = fmx_template_fill(plan->password, &values, password);
     }
@@ -182,10 +186,10 @@ static void subscribed(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *c
 static void send_subscribe(struct fmx_conn *conn, const char *text)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_template_values values = fmx_fleet_values(fleet, fmx_fleet_client_of(conn));
     uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
     uint8_t list[FMX_TEMPLATE_BYTES_MAX + 3];
-    struct fmx_filter filter = {.filter = fmx_template_fill(text, &values, topic),
+    struct fmx_filter filter = {.filter =
+                                    fmx_fleet_fill(fleet, fmx_fleet_client_of(conn), text, topic),
                                 .qos = fleet->fleet->plan.subscribe_qos};
     struct fmx_writer writer = fmx_writer_of(list, sizeof(list));
     struct fmx_packet packet = {.kind = FMX_SUBSCRIBE, .subscribe = {.filters_count = 1}};
@@ -193,8 +197,9 @@ static void send_subscribe(struct fmx_conn *conn, const char *text)
 
     fmx_filter_write(&writer, true, &filter);
     packet.subscribe.filters = (fmx_slice){.data = list, .bytes = (size_t)(writer.at - list)};
-    if (!fmx_conn_make_window(conn) ||
-        fmx_inflight_take(&conn->session.out, tag, &packet.subscribe.packet_id) != FMX_OK) {
+    struct fmx_inflight *out = &conn->session.out; /* Receive Maximum bounds PUBLISH only */
+    if ((out->next - out->first >= out->capacity && !fmx_conn_grow_window(conn)) ||
+        fmx_inflight_take(out, tag, &packet.subscribe.packet_id) != FMX_OK) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
     }
@@ -296,8 +301,6 @@ static void forget_connection(struct fmx_fleet_shard *fleet, struct fmx_fleet_cl
     fleet->unacked -= client->unacked;
     fmx_count(&fleet->counters.unacked_lost, client->unacked);
     client->unacked = 0;
-    fleet->overdue -= client->overdue;
-    client->overdue = 0;
     if (client->is_subscribed) {
         client->is_subscribed = false;
         fmx_count_down(&fleet->counters.subscribed, 1);

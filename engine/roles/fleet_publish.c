@@ -101,11 +101,10 @@ static bool send_one(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *cli
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     struct fmx_conn *conn = client->conn;
     enum fmx_version version = (enum fmx_version)conn->session.version;
-    struct fmx_template_values values = fmx_fleet_values(fleet, client);
     uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
     struct fmx_packet packet = {
         .kind = FMX_PUBLISH,
-        .publish = {.topic = fmx_template_fill(plan->topic, &values, topic),
+        .publish = {.topic = fmx_fleet_fill(fleet, client, plan->topic, topic),
                     .payload = make_payload(fleet, client, planned_ns),
                     .packet_id = plan->publish_qos,
                     .qos = plan->publish_qos,
@@ -204,6 +203,7 @@ void fmx_fleet_publish_due(struct fmx_fleet_shard *fleet, struct fmx_fleet_clien
     plan_next_look(fleet, client);
 }
 
+/* The schedule begins once: what was planned while a client was away is overdue, not forgotten. */
 void fmx_fleet_publish_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
 {
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
@@ -211,9 +211,11 @@ void fmx_fleet_publish_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_cli
     if (plan->topic == NULL) {
         return;
     }
-    uint64_t interval_ns = plan->publish_interval_ns;
-    uint64_t offset_ns = interval_ns > 0 ? fmx_fleet_random(fleet) % interval_ns : 0;
-    client->next_planned_ns = fleet->shard->now_ns + offset_ns;
+    if (client->next_planned_ns == 0) {
+        uint64_t interval_ns = plan->publish_interval_ns;
+        uint64_t offset_ns = interval_ns > 0 ? fmx_fleet_random(fleet) % interval_ns : 0;
+        client->next_planned_ns = fleet->shard->now_ns + offset_ns;
+    }
     fmx_wheel_arm(&fleet->shard->wheel, &client->timer, client->next_planned_ns);
 }
 

@@ -37,6 +37,7 @@ void fmx_gateway_options_init(struct fmx_gateway_options *options)
         .queue_messages_max = 10000,
         .queue_bytes_max = 16u << 20,
         .session_expiry_max_s = 604800,
+        .retain_is_refused = true,
     };
     fmx_mux_options_init(&options->mux);
 }
@@ -63,6 +64,10 @@ static enum fmx_status check_options(const struct fmx_gateway_options *options, 
     }
     if (options->profile != FMX_PROFILE_OPEN) {
         snprintf(error, error_bytes, "profile: only 'open' is part of this version");
+        return FMX_E_OPTION;
+    }
+    if (options->listen == NULL) {
+        snprintf(error, error_bytes, "listen is missing: give at least one ADDRESS:PORT");
         return FMX_E_OPTION;
     }
     if (options->keepalive_max_s != 0 && options->keepalive_min_s > options->keepalive_max_s) {
@@ -110,7 +115,9 @@ static enum fmx_status open_parts(struct fmx_gateway_shard *gateway, struct fmx_
 {
     gateway->remote_heads = malloc(shard->shards_count * sizeof(*gateway->remote_heads));
     gateway->filter_scratch = malloc(FILTER_BYTES);
-    if (gateway->remote_heads == NULL || gateway->filter_scratch == NULL) {
+    gateway->wants_all = calloc(shard->shards_count, sizeof(*gateway->wants_all));
+    if (gateway->wants_all == NULL || gateway->remote_heads == NULL ||
+        gateway->filter_scratch == NULL) {
         return FMX_LIMIT_MEMORY;
     }
     for (uint32_t i = 0; i < shard->shards_count; i++) {
@@ -151,6 +158,7 @@ static void close_shard(struct fmx_shard *shard)
         fmx_router_close(gateway->router);
     }
     free(gateway->remote_heads);
+    free(gateway->wants_all);
     free(gateway->filter_scratch);
     free(gateway);
     shard->role_state = NULL;
@@ -217,6 +225,9 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
     struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
 
     switch ((enum fmx_msg_kind)message->kind) {
+    case FMX_MSG_CLAIMING:
+        fmx_gateway_on_claiming(gateway, message);
+        break;
     case FMX_MSG_CLAIM:
         fmx_directory_on_claim(&gateway->directory, message);
         break;
@@ -297,10 +308,15 @@ void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message)
     }
 }
 
+/* What is kept in memory ends with the process: nobody has to wait for a home any more. */
 static void on_stop(struct fmx_shard *shard)
 {
-    (void)
-        shard; /* the shard closes the connections; what is kept in memory ends with the process */
+    uint32_t cursor = 0;
+    struct fmx_conn *conn;
+
+    while ((conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
+        fmx_conn_unhold(conn);
+    }
 }
 
 static bool is_drained(struct fmx_shard *shard)
@@ -438,7 +454,8 @@ enum fmx_status fmx_gateway_caller_open(struct fmx_gateway *gateway,
 
 void fmx_gateway_caller_close(struct fmx_gateway_caller *caller)
 {
-    free(caller); /* its queues end with the gateway: shards may still be reading them */
+    fmx_mux_caller_close(caller->mux_caller);
+    free(caller);
 }
 
 enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller, fmx_slice topic,

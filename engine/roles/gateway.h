@@ -41,7 +41,9 @@ struct fmx_gateway_shard {
     struct fmx_router *router;
     struct fmx_directory directory;
     uint32_t *remote_heads; /* chains in the router of what other shards want; [shard] */
-    uint64_t assigned;      /* client ids made up so far */
+    bool *wants_all;        /* shards whose interest found no memory here: they get everything */
+    uint32_t wants_all_count;
+    uint64_t assigned; /* client ids made up so far */
     uint64_t assigned_seed;
     struct fmx_conn *congested; /* publishers that wait for another shard's inbox */
     uint8_t *filter_scratch;    /* 65,535 bytes */
@@ -60,6 +62,7 @@ enum fmx_claim_state {
 struct fmx_gateway_session_part {
     uint8_t *names;             /* client id, then user name if a callback wants it */
     uint64_t hash;              /* of the client id */
+    uint64_t since_ns;          /* when CONNECT came */
     struct fmx_backlog backlog; /* QoS 1 that waits for the window or for room */
     struct fmx_conn *next_congested;
     uint32_t identity;      /* at home */
@@ -99,9 +102,12 @@ enum fmx_receiver_kind {
     FMX_RECEIVER_SHARD = 2,    /* another shard */
 };
 
+#define FMX_RECEIVER_KIND_SHIFT 30u
+#define FMX_RECEIVER_INDEX_MASK 0x3fffffffu
+
 static inline uint32_t fmx_receiver(enum fmx_receiver_kind kind, uint32_t index)
 {
-    return (uint32_t)kind << 30 | index;
+    return (uint32_t)kind << FMX_RECEIVER_KIND_SHIFT | index;
 }
 
 /* ── gateway.c ── */
@@ -112,6 +118,7 @@ void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message);
 /* ── gateway_session.c ── */
 
 void fmx_gateway_on_connect(struct fmx_conn *conn, const struct fmx_connect *connect);
+void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
 void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
 void fmx_gateway_on_release(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
 void fmx_gateway_session_ended(struct fmx_conn *conn);

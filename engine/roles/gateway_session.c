@@ -9,8 +9,8 @@
  * Invariants:     (1) each CLAIM is followed by exactly one of: GONE (final or not), RELEASED
  *                 (2) a slot is held from the end of its connection until RELEASE has come, if its
  *                 claim is not settled or its state is at home
- * States:         claim: NONE → WAITING (claim_id) → OWNED (fmx_gateway_on_claimed) → NONE (hand
- *                 over) WAITING, OWNED → LEAVING (fmx_gateway_session_ended) → NONE
+ * States:         claim: NONE → WAITING (fmx_gateway_on_claiming) → OWNED (fmx_gateway_on_claimed)
+ *                 → NONE (hand over) WAITING, OWNED → LEAVING (fmx_gateway_session_ended) → NONE
  *                 (fmx_gateway_on_release)
  * Memory:         names, backlog; released with the slot
  * Threads:        the session's shard
@@ -19,9 +19,11 @@
  */
 #include "engine/roles/gateway.h"
 
+#include "proto/limits.h"
 #include "proto/topic.h"
 
-#define ASSIGNED_BYTES 24u
+#define ASSIGNED_BYTES    24u
+#define ENDED_IS_OLDER_NS FMX_NS_PER_S
 
 /* ── names ── */
 
@@ -96,22 +98,40 @@ static enum fmx_status ask_service(struct fmx_conn *conn, const struct fmx_conne
     return options->callbacks.on_connect(options->user, &session, connect->password);
 }
 
-static void claim_id(struct fmx_conn *conn)
+/*
+ * After all completions of this turn have been taken: a connection that has come and gone within
+ * one turn claims nothing, and cannot throw out the one its client has made since.
+ */
+static void claim_soon(struct fmx_conn *conn)
 {
-    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
+    struct fmx_msg claiming = {.kind = FMX_MSG_CLAIMING, .kick = {.session = fmx_conn_id(conn)}};
+
+    fmx_gateway_part(conn)->since_ns = conn->shard->now_ns;
+    fmx_shard_post(conn->shard, conn->shard->index, &claiming);
+}
+
+void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
+{
+    struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->kick.session);
+
+    if (conn == NULL || conn->state != FMX_CONN_OPEN) {
+        return;
+    }
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     struct fmx_blob *client_id = fmx_blob_make(client_id_of(part));
-
     if (client_id == NULL) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
     }
-    part->hash = fmx_topic_hash(client_id_of(part), gateway->gateway->hash_seed);
+    if (conn->peer_ended) { /* what it had said still counts, but its client may be back by now */
+        part->since_ns -= ENDED_IS_OLDER_NS;
+    }
     part->claim = FMX_CLAIM_WAITING;
     struct fmx_msg claim = {.kind = FMX_MSG_CLAIM,
                             .claim = {.session = fmx_conn_id(conn),
                                       .client_id = client_id,
                                       .hash = part->hash,
+                                      .since_ns = part->since_ns,
                                       .expiry_s = conn->session.session_expiry_s,
                                       .clean = conn->session.clean}};
     fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &claim);
@@ -142,7 +162,8 @@ void fmx_gateway_on_connect(struct fmx_conn *conn, const struct fmx_connect *con
     if (connect->has_will) {
         fmx_count(&conn->shard->counters.wills_ignored, 1);
     }
-    claim_id(conn);
+    part->hash = fmx_topic_hash(client_id_of(part), gateway->gateway->hash_seed);
+    claim_soon(conn);
 }
 
 static void report_open(struct fmx_conn *conn, bool session_present)

@@ -79,7 +79,10 @@ void fmx_gateway_on_interest(struct fmx_gateway_shard *gateway, struct fmx_msg *
     if (message->interest.is_added) {
         enum fmx_status status = fmx_router_add(gateway->router, filter, receiver,
                                                 1 | FMX_SUB_REMOTE, head, &unused, &unused);
-        FMX_ASSERT(status == FMX_OK);
+        if (status != FMX_OK && !gateway->wants_all[message->from_shard]) {
+            gateway->wants_all[message->from_shard] = true;
+            gateway->wants_all_count++;
+        }
     } else {
         (void)fmx_router_remove(gateway->router, filter, receiver, head, &unused);
     }
@@ -99,8 +102,8 @@ static enum fmx_status add_one(struct fmx_gateway_shard *gateway, struct subscri
         return FMX_PEER_SHARED;
     }
     options |= filter->no_local ? FMX_SUB_NO_LOCAL : 0;
-    options |= filter->retain_as_published ? FMX_SUB_RETAIN_AS_PUBLISHED : 0;
-    if (*subscriber->count >= gateway->gateway->options.subscriptions_max) {
+    if (*subscriber->count >= gateway->gateway->options.subscriptions_max &&
+        !fmx_router_has(gateway->router, filter->filter, subscriber->receiver)) {
         return FMX_LIMIT_SUBSCRIPTIONS;
     }
     enum fmx_status status = fmx_router_add(gateway->router, filter->filter, subscriber->receiver,

@@ -78,15 +78,19 @@ fmx_slice fmx_template_fill(const char *text, const struct fmx_template_values *
     return (fmx_slice){.data = out, .bytes = output.used};
 }
 
-enum fmx_status fmx_template_check(const char *field, const char *text, char *error,
+enum fmx_status fmx_template_check(const char *field, const char *text,
+                                   const struct fmx_template_values *longest, char *error,
                                    size_t error_bytes)
 {
     uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
-    const struct fmx_template_values longest = {.number = UINT32_MAX, .run_number = UINT32_MAX};
 
+    if (text == NULL) {
+        snprintf(error, error_bytes, "%s is missing", field);
+        return FMX_E_OPTION;
+    }
     for (const char *at = strchr(text, '%'); at != NULL; at = strchr(at + 2, '%')) {
         struct output unused = {.bytes = filled};
-        if (!put_variable(&unused, at[1], &longest)) {
+        if (!put_variable(&unused, at[1], longest)) {
             snprintf(
                 error, error_bytes,
                 "%s is '%s': the variables are %%i, %%n, %%c, %%u, and %%%% for a percent sign",
@@ -94,7 +98,7 @@ enum fmx_status fmx_template_check(const char *field, const char *text, char *er
             return FMX_E_OPTION;
         }
     }
-    if (fmx_template_fill(text, &longest, filled).bytes == FMX_TEMPLATE_BYTES_MAX) {
+    if (fmx_template_fill(text, longest, filled).bytes == FMX_TEMPLATE_BYTES_MAX) {
         snprintf(error, error_bytes, "%s is longer than %u bytes when filled in", field,
                  FMX_TEMPLATE_BYTES_MAX - 1);
         return FMX_E_OPTION;

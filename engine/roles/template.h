@@ -16,10 +16,11 @@ struct fmx_template_values {
 };
 
 /*
- * FMX_OK, or FMX_E_OPTION with words: an unknown variable, or more than 1,024 bytes when filled
- * in.
+ * FMX_OK, or FMX_E_OPTION with words: an unknown variable, or more than 1,024 bytes when filled in
+ * with the longest values.
  */
-enum fmx_status fmx_template_check(const char *field, const char *text, char *error,
+enum fmx_status fmx_template_check(const char *field, const char *text,
+                                   const struct fmx_template_values *longest, char *error,
                                    size_t error_bytes) FMX_MUST_USE;
 
 /* Fills in a checked template. `out` has room for FMX_TEMPLATE_BYTES_MAX; what is beyond is cut. */

@@ -89,7 +89,8 @@ struct fmx_gateway_options {
     uint16_t keepalive_min_s;      /* 0: every keep-alive is allowed (0) */
     uint16_t keepalive_max_s;      /* 0: no bound (0) */
     bool publisher_qos_decides;    /* false: the lower of publisher's and subscriber's QoS */
-    bool retain_is_refused;        /* 5.0: RETAIN 1 → 0x9A; false: delivered, flag cleared */
+    bool retain_is_refused;        /* 5.0: Retain Available 0, RETAIN 1 → 0x9A (true); false, and
+                                      always before 5.0: delivered with the flag cleared */
     struct fmx_gateway_callbacks callbacks;
     void *user;
 };
@@ -140,7 +141,8 @@ FMX_API void fmx_gateway_caller_close(struct fmx_gateway_caller *caller);
 /*
  * Publishes to every session that has subscribed to `topic`. The message is copied before the call
  * returns. FMX_OK (queued), FMX_FULL (nothing queued: try again later), FMX_E_TOPIC,
- * FMX_E_ARGUMENT (QoS above 1), FMX_LIMIT_MEMORY. Only the caller's own thread.
+ * FMX_E_ARGUMENT (QoS above 1), FMX_E_TOO_LARGE (above what MQTT can say), FMX_LIMIT_MEMORY. Only
+ * the caller's own thread.
  */
 FMX_API enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller, fmx_slice topic,
                                             fmx_slice payload, uint8_t qos) FMX_MUST_USE;

@@ -38,8 +38,9 @@ struct fmx_mux_options {
                                       more than that: shards are added, and a log line says so */
     uint32_t recv_buffers_count;   /* per shard, power of two, 64 … 32,768 (1,024) */
     uint32_t recv_buffer_bytes;    /* 512 … 65,536 (4,096) */
-    uint32_t send_queue_bytes_max; /* per session, not yet taken by the kernel (1 MiB) */
-    uint64_t shard_bytes_max;      /* queued for all sessions of a shard (1 GiB) */
+    uint32_t send_queue_bytes_max; /* per session, not yet taken by the kernel, 1,024 … 2^30
+                                      (1 MiB) */
+    uint64_t shard_bytes_max;      /* queued for all sessions of a shard, 2^20 … 2^40 (1 GiB) */
     uint32_t packets_per_turn_max; /* of one session before others have their turn (512) */
     fmx_log_fn log;                /* NULL: lines on standard error */
     void *log_user;

@@ -11,7 +11,8 @@
  *                 (1) bytes of a send change between its submission and its completion
  *                 (2) a receive buffer is given that was not lent, or twice
  *                 (3) an operation names a file that is closed, or was never opened
- *                 (4) a file is closed while a receive, send or connect of it is in the kernel
+ *                 (4) a file is closed while a receive, send, connect or shutdown of it is in the
+ *                 kernel
  *                 (5) two receives or two sends of one file are in the kernel at once
  *                 (6) a send follows a shutdown
  *                 and keeps to this itself:
@@ -312,7 +313,7 @@ static bool step_connect(struct fmx_ring *ring, struct op *op)
     return true;
 }
 
-/* Runs on a worker thread of the kernel, so it may come late, even after the close. */
+/* Runs on a worker thread of the kernel, so it may come late. */
 static bool step_shutdown(struct fmx_ring *ring, struct op *op)
 {
     bool broken = fmx_world_is_broken(op->socket);
@@ -433,7 +434,9 @@ static void start_close(struct fmx_ring *ring, struct op *op)
 {
     struct fmx_world_socket *socket = socket_of(ring, op);
 
-    fmx_world_demand(socket->running[RECV] + socket->running[SEND] + socket->running[CONNECT] == 0,
+    fmx_world_demand(socket->running[RECV] + socket->running[SEND] + socket->running[CONNECT] +
+                             socket->running[SHUTDOWN] ==
+                         0,
                      "a file is closed while the kernel holds an operation of it", op->tag);
     ring->files[op->file] = NULL;
     fmx_world_close_socket(socket);

@@ -45,8 +45,7 @@ static uint64_t number_of(const struct fmx_payload *payload)
 static struct fmx_backlog_entry entry_of(uint64_t number, size_t extra_bytes)
 {
     return (struct fmx_backlog_entry){.payload = make(number, extra_bytes),
-                                      .packet_id = (uint16_t)(number % 7),
-                                      .retain = number % 3 == 0};
+                                      .packet_id = (uint16_t)(number % 7)};
 }
 
 static void push(struct fmx_backlog *to, struct twin *twin_of, uint64_t number, size_t extra_bytes)
@@ -67,7 +66,7 @@ static void pop(uint64_t seed)
     if (has_one) {
         uint64_t number = twin.numbers[twin.first++];
         FMX_SEED_ASSERT(seed, number_of(entry.payload) == number);
-        FMX_SEED_ASSERT(seed, entry.packet_id == number % 7 && entry.retain == (number % 3 == 0));
+        FMX_SEED_ASSERT(seed, entry.packet_id == number % 7);
         FMX_SEED_ASSERT(seed, entry.payload->refs == 1);
         twin.bytes -= fmx_payload_bytes(entry.payload);
         fmx_payload_give(entry.payload);
@@ -157,7 +156,7 @@ static void backlog_that_crosses_shares_no_payload_with_this_shard(void)
     struct fmx_payload *shared = make(1, 10);
     struct fmx_payload *own = make(2, 10);
     struct fmx_backlog_entry entries[] = {{.payload = fmx_payload_take(shared), .packet_id = 5},
-                                          {.payload = own, .retain = true}};
+                                          {.payload = own}};
     struct fmx_backlog_entry popped;
 
     backlog = (struct fmx_backlog){0};
@@ -170,7 +169,7 @@ static void backlog_that_crosses_shares_no_payload_with_this_shard(void)
     CU_ASSERT_EQUAL(number_of(popped.payload), 1);
     fmx_payload_give(popped.payload);
     CU_ASSERT_FATAL(fmx_backlog_pop(&backlog, &popped));
-    CU_ASSERT(popped.payload == own && popped.packet_id == 0 && popped.retain);
+    CU_ASSERT(popped.payload == own && popped.packet_id == 0);
     fmx_payload_give(popped.payload);
     fmx_payload_give(shared);
 }

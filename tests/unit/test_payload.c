@@ -21,11 +21,8 @@ static const uint64_t passed_on =
 
 static struct fmx_publish plain(void)
 {
-    return (struct fmx_publish){.topic = fmx_slice_of("a/b"),
-                                .payload = fmx_slice_of("hello"),
-                                .qos = 1,
-                                .packet_id = 9,
-                                .retain = true};
+    return (struct fmx_publish){
+        .topic = fmx_slice_of("a/b"), .payload = fmx_slice_of("hello"), .qos = 1, .packet_id = 9};
 }
 
 static void make_publish(struct fmx_prng *prng, struct fmx_packet *packet)
@@ -46,7 +43,6 @@ static void payload_shows_the_message_and_the_properties_that_are_passed_on(void
         struct fmx_payload *payload = fmx_payload_make(&given.publish, somebody, 0);
         FMX_SEED_ASSERT(seed, payload != NULL && payload->refs == 1);
         FMX_SEED_ASSERT(seed, payload->qos == given.publish.qos);
-        FMX_SEED_ASSERT(seed, payload->retain == given.publish.retain);
         FMX_SEED_ASSERT(seed, fmx_session_id_equal(payload->from, somebody));
         fmx_payload_view(payload, NOW_NS, &seen.publish);
         struct fmx_packet expected = {.kind = FMX_PUBLISH};
@@ -152,7 +148,7 @@ static void payload_is_exported_as_a_copy_if_others_hold_it(void)
     fmx_payload_view(copy, 0, &seen);
     CU_ASSERT(fmx_slice_equal(seen.topic, given.topic));
     CU_ASSERT(fmx_slice_equal(seen.payload, given.payload));
-    CU_ASSERT(copy->qos == 1 && copy->retain && copy->expires_ns == 5);
+    CU_ASSERT(copy->qos == 1 && copy->expires_ns == 5);
     fmx_payload_give(copy);
 }
 

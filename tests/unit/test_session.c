@@ -48,7 +48,7 @@ static void session_refuses_enhanced_authentication(void)
     struct fmx_packet connect = connect_of(FMX_MQTT_50);
 
     set_prop(&connect.connect.props, FMX_PROP_AUTH_DATA);
-    CU_ASSERT(is_closed(offer(connect), FMX_PEER_PROPERTY));
+    CU_ASSERT(is_closed(offer(connect), FMX_PEER_PROPERTY_VALUE));
     set_prop(&connect.connect.props, FMX_PROP_AUTH_METHOD);
     CU_ASSERT(is_closed(offer(connect), FMX_PEER_AUTH_METHOD));
 }

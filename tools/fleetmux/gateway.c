@@ -246,10 +246,11 @@ static const struct flag rows[] = {
      .group = "Limits of a session",
      .help = "deliver at the publisher's QoS, not at the lower of its and the subscriber's"},
     {.name = "retain-is-refused",
-     .kind = FLAG_SWITCH,
+     .kind = FLAG_BOOL,
      AT(options.retain_is_refused),
+     .argument = "true|false",
      .group = "Limits of a session",
-     .help = "MQTT 5.0: answer RETAIN with 0x9A instead of clearing it"},
+     .help = "MQTT 5.0: answer RETAIN with 0x9A; false: clear it, as always before 5.0"},
 
     {.name = "log-level",
      .kind = FLAG_CHOICE,
