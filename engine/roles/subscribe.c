@@ -10,9 +10,9 @@
  *                 their shard's: one place at a time
  *                 (2) every other shard is told when the first subscription to a filter appears
  *                 here and when the last one goes, in this order
- *                 (3) SUBACK follows the interest into the queues: who publishes because of a
- *                 SUBACK finds the subscription, since shards look at their inboxes before their
- *                 sockets
+ *                 (3) SUBACK follows the interest into the queues (but for a full inbox): who
+ *                 publishes because of a SUBACK finds the subscription, since shards look at their
+ *                 inboxes before their sockets
  * Threads:        owning shard of the router
  * Limits:         subscriptions_max per session: above it the filter is refused, the connection
  *                 stays

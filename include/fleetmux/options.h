@@ -40,7 +40,8 @@ struct fmx_mux_options {
     uint32_t recv_buffer_bytes;    /* 512 … 65,536 (4,096) */
     uint32_t send_queue_bytes_max; /* per session, not yet taken by the kernel, 1,024 … 2^30
                                       (1 MiB) */
-    uint64_t shard_bytes_max;      /* queued for all sessions of a shard, 2^20 … 2^40 (1 GiB) */
+    uint64_t shard_bytes_max;      /* in the send queues of all sessions of a shard, 2^20 … 2^40
+                                      (1 GiB); above it a session is sent one message at a time */
     uint32_t packets_per_turn_max; /* of one session before others have their turn (512) */
     fmx_log_fn log;                /* NULL: lines on standard error */
     void *log_user;

@@ -56,7 +56,7 @@ enum fmx_side {
 
 /*
  * Names one connection for as long as the process lives: shard, slot and generation. An id that
- * has outlived its connection is harmless: calls with it answer FMX_E_STALE. All bits zero is no
+ * has outlived its connection is harmless: what is asked of it is ignored. All bits zero is no
  * session at all.
  */
 struct fmx_session_id {
