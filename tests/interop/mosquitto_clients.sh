@@ -10,7 +10,7 @@ need mosquitto_pub mosquitto_sub stdbuf
 versions='mqttv31 mqttv311 mqttv5'
 
 pub() { # options...
-    timeout 20 mosquitto_pub -p "$port" "$@"
+    timeout 20 mosquitto_pub -h 127.0.0.1 -p "$port" "$@"
 }
 
 # A subscriber in the background that writes to a file; returns when its SUBACK is there. Messages
@@ -18,7 +18,7 @@ pub() { # options...
 sub() { # file, options...
     local file=$1
     shift
-    stdbuf -oL mosquitto_sub -p "$port" -d "$@" >"$file" 2>&1 &
+    stdbuf -oL mosquitto_sub -h 127.0.0.1 -p "$port" -d "$@" >"$file" 2>&1 &
     last=$!
     children+=("$last")
     if ! wait_until 10 has_line "$file" '^Subscribed '; then
@@ -129,15 +129,15 @@ wildcards() {
 
 persistent() { # version
     local id=stay-$1 away=$folder/away.$1
-    timeout 10 mosquitto_sub -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -E
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -E
     check "$1: a persistent session subscribes" $? 0
     seq 1 200 | pub -V $1 -q 1 -t "stay/$1/x" -l
     pub -V $1 -q 0 -t "stay/$1/x" -m 'QoS 0 is not kept'
-    timeout 10 mosquitto_sub -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -C 200 -W 5 >"$away"
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -C 200 -W 5 >"$away"
     check "$1: all that came while away, once and in order" \
         "$(sha256sum <"$away")" "$(seq 1 200 | sha256sum)"
     pub -V $1 -q 1 -t "stay/$1/x" -m last
-    timeout 10 mosquitto_sub -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -W 1 >"$away"
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V $1 -c -i $id -q 1 -t "stay/$1/#" -W 1 >"$away"
     # a client that closes before it has read its SUBACK resets: its last acknowledgements may be lost
     local first
     first=$(head -n 1 "$away")
@@ -145,7 +145,7 @@ persistent() { # version
         "$([ "$first" = last ] || seq -s' ' "$first" 200 | tr '\n' ' ')last"
     # A clean session forgets what was kept.
     pub -V $1 -q 1 -t "stay/$1/x" -m forgotten
-    timeout 10 mosquitto_sub -p "$port" -V $1 -i $id -q 1 -t "other/$1" -E
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V $1 -i $id -q 1 -t "other/$1" -E
     pub -V $1 -q 1 -t "stay/$1/x" -m nobody
     sub "$away" -V $1 -c -i $id -q 1 -t "stay/$1/new" -F 'MSG %p'
     pub -V $1 -q 1 -t "stay/$1/x" -m 'subscription forgotten too'
@@ -157,13 +157,13 @@ persistent() { # version
 
 expiry() {
     local got
-    timeout 10 mosquitto_sub -p "$port" -V mqttv5 -c -x 1 -i expires -q 1 -t expiry/x -E
-    timeout 10 mosquitto_sub -p "$port" -V mqttv5 -c -x 60 -i lasts -q 1 -t expiry/x -E
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V mqttv5 -c -x 1 -i expires -q 1 -t expiry/x -E
+    timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V mqttv5 -c -x 60 -i lasts -q 1 -t expiry/x -E
     pub -V mqttv5 -q 1 -t expiry/x -m short -D publish message-expiry-interval 1
     pub -V mqttv5 -q 1 -t expiry/x -m long -D publish message-expiry-interval 60
     pub -V mqttv5 -q 1 -t expiry/x -m unbounded
     sleep 2.2
-    got=$(timeout 10 mosquitto_sub -p "$port" -V mqttv5 -c -x 60 -i lasts -q 1 -t expiry/x \
+    got=$(timeout 10 mosquitto_sub -h 127.0.0.1 -p "$port" -V mqttv5 -c -x 60 -i lasts -q 1 -t expiry/x \
         -C 2 -W 5 -F '%p %E')
     check "a message that expired while its receiver was away is dropped, others are kept" \
         "$(cut -d' ' -f1 <<<"$got" | paste -sd' ')" 'long unbounded'
@@ -270,7 +270,7 @@ credentials() { # version
 many() {
     local index pids=() pubs=() complete=0 set=($versions)
     for index in $(seq 0 59); do
-        stdbuf -oL mosquitto_sub -p "$port" -V ${set[$((index % 3))]} -q 1 -t 'many/#' -d \
+        stdbuf -oL mosquitto_sub -h 127.0.0.1 -p "$port" -V ${set[$((index % 3))]} -q 1 -t 'many/#' -d \
             -F 'MSG %p' >"$folder/many.$index" 2>&1 &
         pids+=("$!")
         children+=("$!")
@@ -279,7 +279,7 @@ many() {
         wait_until 10 has_line "$folder/many.$index" '^Subscribed '
     done
     for index in $(seq 0 19); do
-        seq -f "$index %g" 1 50 | timeout 20 mosquitto_pub -p "$port" -V ${set[$((index % 3))]} \
+        seq -f "$index %g" 1 50 | timeout 20 mosquitto_pub -h 127.0.0.1 -p "$port" -V ${set[$((index % 3))]} \
             -q 1 -t "many/$index" -l &
         pubs+=("$!")
     done
