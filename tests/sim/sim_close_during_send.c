@@ -30,7 +30,7 @@ static void begin(void)
     fmx_story_init(&story);
     story.options.shards_count = 1 + (uint32_t)below(2);
     story.options.sessions_max = CLIENTS_MAX * 4;
-    story.options.send_queue_bytes_max = 1024 << below(8);
+    story.options.send_queue_bytes_max = 1024u << below(8);
     echo = (struct fmx_echo){.late_verdict = 300,
                              .holds = 300,
                              .full = below(2) == 0 ? FMX_ECHO_DROP : FMX_ECHO_WAIT,
