@@ -25,7 +25,7 @@ if(FMX_TESTS)
 endif()
 
 # BoringSSL, as tools/deps left it: static, or Debian's shared library
-if(DEFINED ENV{FMX_DEPS_DIR})
+if(NOT "$ENV{FMX_DEPS_DIR}" STREQUAL "")
   set(default_deps "$ENV{FMX_DEPS_DIR}")
 else()
   set(default_deps "${PROJECT_SOURCE_DIR}/build/deps")
