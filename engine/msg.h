@@ -101,7 +101,7 @@ struct fmx_msg {
         } deliver;
         struct {
             struct fmx_session_id session;
-        } kick; /* and claiming */
+        } about; /* CLAIMING, KICK */
         struct {
             uint32_t drain_ms;
         } stop;

@@ -5,7 +5,7 @@
  *                 there; and a message for an absent session must outlive the buffer it came in
  * Invariants:     (1) refs ≥ 1 while anyone on the shard holds a pointer
  *                 (2) refs == 1 while it crosses between shards
- *                 (3) the properties kept are those of `props_passed_on`, in the publisher's order
+ *                 (3) the properties kept are those of FMX_PAYLOAD_PROPS, in the publisher's order
  *                     for user properties (MQTT 5.0, 3.3.2.3)
  * Memory:         one allocation each
  * Threads:        the shard that owns it; exported ones: whoever holds the message they travel in
@@ -15,11 +15,6 @@
 
 #include "proto/limits.h"
 #include <fleetmux/private/assert.h>
-
-/* Message Expiry is kept as a time; Topic Alias and Subscription Identifier end with the hop. */
-static const uint64_t props_passed_on =
-    FMX_PROP_BIT(FMX_PROP_PAYLOAD_FORMAT) | FMX_PROP_BIT(FMX_PROP_CONTENT_TYPE) |
-    FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC) | FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA);
 
 static struct fmx_payload *allocate(size_t topic, size_t props, size_t payload)
 {
@@ -38,7 +33,7 @@ struct fmx_payload *fmx_payload_make(const struct fmx_publish *publish, struct f
                                      uint64_t expires_ns)
 {
     struct fmx_props props = publish->props;
-    props.present &= props_passed_on;
+    props.present &= FMX_PAYLOAD_PROPS;
     bool has_props = props.present != 0 || props.user_count > 0;
     size_t props_bytes = has_props ? fmx_props_bytes(&props) : 0;
 

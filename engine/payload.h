@@ -10,6 +10,14 @@
 
 #include "proto/packet.h"
 
+/*
+ * The properties of a PUBLISH that its receivers get too, beside user properties. Message Expiry is
+ * passed on as what is left of it; Topic Alias and Subscription Identifier end with the hop.
+ */
+#define FMX_PAYLOAD_PROPS                                                                          \
+    (FMX_PROP_BIT(FMX_PROP_PAYLOAD_FORMAT) | FMX_PROP_BIT(FMX_PROP_CONTENT_TYPE) |                 \
+     FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC) | FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA))
+
 struct fmx_payload {
     uint32_t refs;
     uint32_t topic_bytes;

@@ -28,11 +28,6 @@
 #define LARGE_BYTES 2048u
 #define TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
 
-static const uint64_t props_passed_on =
-    FMX_PROP_BIT(FMX_PROP_PAYLOAD_FORMAT) | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY) |
-    FMX_PROP_BIT(FMX_PROP_CONTENT_TYPE) | FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC) |
-    FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA);
-
 /* The packet for one version and QoS; bytes is 0 until somebody asked. */
 struct encoded {
     size_t bytes;
@@ -59,7 +54,7 @@ static void fan_init(struct fan *fan, struct fmx_gateway_shard *gateway,
     fan->gateway = gateway;
     fan->packet.kind = FMX_PUBLISH;
     fan->packet.publish = *publish;
-    fan->packet.publish.props.present &= props_passed_on;
+    fan->packet.publish.props.present &= FMX_PAYLOAD_PROPS | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY);
     fan->packet.publish.retain = false;
     fan->packet.publish.dup = false;
     fan->payload = NULL;

@@ -213,7 +213,7 @@ static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
 
 static void kick(struct fmx_shard *shard, const struct fmx_msg *message)
 {
-    struct fmx_conn *conn = fmx_shard_find(shard, message->kick.session);
+    struct fmx_conn *conn = fmx_shard_find(shard, message->about.session);
 
     if (conn != NULL) {
         fmx_conn_close(conn, FMX_E_KICKED);
@@ -488,7 +488,7 @@ enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller, fmx_slice
 enum fmx_status fmx_gateway_kick(struct fmx_gateway_caller *caller, struct fmx_session_id id)
 {
     uint32_t shard = fmx_session_id_shard(id);
-    struct fmx_msg message = {.kind = FMX_MSG_KICK, .kick = {.session = id}};
+    struct fmx_msg message = {.kind = FMX_MSG_KICK, .about = {.session = id}};
 
     if (fmx_session_id_equal(id, FMX_SESSION_NONE) ||
         shard >= fmx_mux_shards_count(caller->gateway->mux)) {

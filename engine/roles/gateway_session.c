@@ -104,7 +104,7 @@ static enum fmx_status ask_service(struct fmx_conn *conn, const struct fmx_conne
  */
 static void claim_soon(struct fmx_conn *conn)
 {
-    struct fmx_msg claiming = {.kind = FMX_MSG_CLAIMING, .kick = {.session = fmx_conn_id(conn)}};
+    struct fmx_msg claiming = {.kind = FMX_MSG_CLAIMING, .about = {.session = fmx_conn_id(conn)}};
 
     fmx_gateway_part(conn)->since_ns = conn->shard->now_ns;
     fmx_shard_post(conn->shard, conn->shard->index, &claiming);
@@ -112,7 +112,7 @@ static void claim_soon(struct fmx_conn *conn)
 
 void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
 {
-    struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->kick.session);
+    struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->about.session);
 
     if (conn == NULL || conn->state != FMX_CONN_OPEN) {
         return;

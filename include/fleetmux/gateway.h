@@ -120,8 +120,9 @@ FMX_API uint32_t fmx_gateway_shards_count(const struct fmx_gateway *gateway);
 FMX_API uint16_t fmx_gateway_port(const struct fmx_gateway *gateway, size_t index);
 
 /*
- * Drains: stops accepting, says goodbye (5.0: DISCONNECT 0x8B), lets queues empty for at most
- * `drain_ms`, closes all, ends the shards. Callbacks do not run afterwards.
+ * Drains: stops accepting, says goodbye (5.0: DISCONNECT 0x8B), lets each queue empty for at most
+ * one second and all of them for `drain_ms`, closes all, ends the shards. No callback runs
+ * afterwards.
  */
 FMX_API void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms);
 

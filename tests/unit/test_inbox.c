@@ -31,12 +31,12 @@ static _Atomic bool has_failed;
 static struct fmx_msg numbered(uint64_t number)
 {
     return (struct fmx_msg){
-        .kind = FMX_MSG_KICK, .from_shard = (uint16_t)number, .kick = {.session = {number}}};
+        .kind = FMX_MSG_KICK, .from_shard = (uint16_t)number, .about = {.session = {number}}};
 }
 
 static bool is_numbered(const struct fmx_msg *message, uint64_t number)
 {
-    return message->kind == FMX_MSG_KICK && message->kick.session.bits == number &&
+    return message->kind == FMX_MSG_KICK && message->about.session.bits == number &&
            message->from_shard == (uint16_t)number;
 }
 
