@@ -88,6 +88,13 @@ static void reconnect_later(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
     fmx_wheel_arm(&fleet->shard->wheel, &client->timer, client->connect_planned_ns);
 }
 
+/* Connections that still close hold all slots: soon there is one, and the planned time stands. */
+static void begin_soon(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+{
+    enter_state(fleet, client, FMX_CLIENT_WAITING);
+    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + FMX_NS_PER_MS);
+}
+
 void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
 {
     struct fmx_fleet *whole = fleet->fleet;
@@ -104,6 +111,10 @@ void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
                       source == NULL ? NULL : (const struct sockaddr *)&source->storage,
                       source == NULL ? 0 : source->bytes, whole->plan.linger_zero, deadline_ns,
                       &client->conn, &sys_errno);
+    if (status == FMX_LIMIT_SESSIONS && !fleet->is_ending) {
+        begin_soon(fleet, client);
+        return;
+    }
     if (status != FMX_OK) {
         client->conn = NULL;
         count_cause(fleet, status, sys_errno, 0);
