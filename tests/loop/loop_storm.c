@@ -52,7 +52,7 @@ static void storm_brings_all_clients_back_after_each_restart(void)
     }
     fmx_fleet_stop(fleet);
     struct fmx_fleet_snapshot end = loop_look(fleet);
-    LOOP_EQUAL(end.connects_ok, count * 4);
+    CU_ASSERT(end.connects_ok >= count * 4); /* more: one shard stops a moment before the other */
     LOOP_EQUAL(end.clients_lost + end.clients_failed, 0);
     fmx_fleet_close(fleet);
     loop_expect_empty(gateway);
