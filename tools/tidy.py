@@ -31,6 +31,7 @@ LONG_FUNCTIONS_ALLOWED = {}
 SMALL_PUBLIC = [
     "include/fleetmux/types.h",
     "include/fleetmux/error.h",
+    "include/fleetmux/limits.h",
     "include/fleetmux/private/assert.h",
 ]
 PUBLIC = ["include/fleetmux/*.h"]
@@ -72,6 +73,11 @@ FOREIGN = [
         re.compile(r"^sqlite3\.h$"),
         re.compile(r"^(engine/roles/.*|tests/.*)$"),
         "SQLite is used in engine/roles/ only",
+    ),
+    (
+        re.compile(r"^json-c/"),
+        re.compile(r"^(engine/roles/system_topics\.c|tools/fleetmux/.*|tests/.*)$"),
+        "json-c is used in engine/roles/system_topics.c and tools/fleetmux/ only",
     ),
     (
         re.compile(r"^cyaml/"),
