@@ -59,7 +59,21 @@ void fmx_payload_give(struct fmx_payload *payload)
 {
     FMX_ASSERT(payload->refs > 0);
     if (--payload->refs == 0) {
+        if (payload->receipt != NULL) {
+            payload->receipt->end(payload->receipt);
+        }
         free(payload);
+    }
+}
+
+void fmx_payload_tell(struct fmx_payload *payload, int outcome)
+{
+    struct fmx_receipt *receipt = payload->receipt;
+
+    if (receipt != NULL) {
+        payload->receipt = NULL;
+        receipt->outcome = outcome;
+        receipt->end(receipt);
     }
 }
 
@@ -73,6 +87,7 @@ struct fmx_payload *fmx_payload_export(struct fmx_payload *payload)
     if (copy != NULL) {
         memcpy(copy, payload, bytes);
         copy->refs = 1;
+        payload->receipt = NULL;
     }
     fmx_payload_give(payload);
     return copy;

@@ -18,15 +18,23 @@
     (FMX_PROP_BIT(FMX_PROP_PAYLOAD_FORMAT) | FMX_PROP_BIT(FMX_PROP_CONTENT_TYPE) |                 \
      FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC) | FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA))
 
+/* Who wants to know what becomes of a message; ends once, with the last reference at the latest. */
+struct fmx_receipt {
+    void (*end)(struct fmx_receipt *receipt); /* releases it too */
+    int outcome;                              /* whoever knows better has set it by then */
+};
+
 struct fmx_payload {
     uint32_t refs;
     uint32_t topic_bytes;
     uint32_t props_bytes; /* raw 5.0 properties that are passed on, without expiry and alias */
     uint32_t payload_bytes;
-    uint64_t expires_ns;        /* message expiry; 0: never */
-    struct fmx_session_id from; /* who published it, for No Local */
-    uint8_t qos;                /* the publisher's */
-    uint8_t bytes[];            /* topic, properties, payload */
+    uint64_t expires_ns; /* message expiry; 0: never */
+    uint64_t store_id;   /* it is on disk under this number, for one session; 0: it is not */
+    struct fmx_receipt *receipt; /* owned; NULL: nobody asks */
+    struct fmx_session_id from;  /* who published it, for No Local */
+    uint8_t qos;                 /* the publisher's */
+    uint8_t bytes[];             /* topic, properties, payload */
 };
 
 /*
@@ -49,6 +57,9 @@ void fmx_payload_give(struct fmx_payload *payload);
  * reference is used up either way. NULL if memory ran out.
  */
 struct fmx_payload *fmx_payload_export(struct fmx_payload *payload);
+
+/* Ends the receipt, if there is one, with this outcome. */
+void fmx_payload_tell(struct fmx_payload *payload, int outcome);
 
 /*
  * The message as a view that borrows from the payload; qos, dup, retain and packet_id are 0:
