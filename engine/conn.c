@@ -150,13 +150,18 @@ static void mark_ended(struct fmx_conn *conn, enum fmx_status cause, int sys_err
 
 void fmx_conn_close(struct fmx_conn *conn, enum fmx_status cause)
 {
+    fmx_conn_close_saying(conn, cause, (fmx_slice){0});
+}
+
+void fmx_conn_close_saying(struct fmx_conn *conn, enum fmx_status cause, fmx_slice words)
+{
     struct fmx_packet goodbye;
 
     if (conn->state >= FMX_CONN_ENDING) {
         return;
     }
     bool was_open = conn->state == FMX_CONN_OPEN;
-    if (fmx_session_end(&conn->session, cause, &goodbye) && was_open) {
+    if (fmx_session_end(&conn->session, cause, words, &goodbye) && was_open) {
         fmx_conn_send(conn, &goodbye);
     }
     if (conn->state >= FMX_CONN_ENDING) {
@@ -175,7 +180,7 @@ void fmx_conn_abort(struct fmx_conn *conn, enum fmx_status cause, int sys_errno)
         fmx_conn_join(conn);
         return;
     }
-    (void)fmx_session_end(&conn->session, cause, &unsent);
+    (void)fmx_session_end(&conn->session, cause, (fmx_slice){0}, &unsent);
     mark_ended(conn, cause, sys_errno);
 }
 
@@ -255,7 +260,7 @@ static bool waits_for_peer(struct fmx_conn *conn)
 static bool is_in_kernel(const struct fmx_conn *conn)
 {
     return conn->recv_armed || conn->sending_bytes > 0 || conn->opening || conn->shutting ||
-           conn->closing;
+           conn->naming || conn->closing;
 }
 
 /* Goes as far towards CLOSED as the kernel lets it; called whenever one of its holds ends. */
@@ -274,6 +279,24 @@ void fmx_conn_join(struct fmx_conn *conn)
         conn->closing = true;
         fmx_ring_prep_close(conn->shard->ring, conn->file, tag_of(conn, FMX_OP_CLOSE));
     }
+}
+
+/* ── the peer's name ── */
+
+void fmx_conn_ask_peer_name(struct fmx_conn *conn, struct sockaddr_in6 *name, bool is_long)
+{
+    size_t bytes = is_long ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+    conn->naming = true;
+    fmx_ring_prep_peer_name(conn->shard->ring, conn->file, name, (uint32_t)bytes,
+                            tag_of(conn, FMX_OP_PEER_NAME));
+}
+
+static void on_peer_name(struct fmx_conn *conn, int32_t result)
+{
+    conn->naming = false;
+    role_of(conn)->on_peer_name(conn, result > 0);
+    fmx_conn_join(conn);
 }
 
 /* ── release ── */
@@ -426,6 +449,9 @@ void fmx_conn_on_completion(struct fmx_shard *shard, const struct fmx_completion
     case FMX_OP_SHUTDOWN:
         conn->shutting = false;
         fmx_conn_join(conn);
+        break;
+    case FMX_OP_PEER_NAME:
+        on_peer_name(conn, completion->result);
         break;
     case FMX_OP_CLOSE:
         on_closed(conn);

@@ -29,7 +29,7 @@
 #include "engine/timer.h"
 #include "proto/session.h"
 
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 struct fmx_shard;
 struct fmx_completion;
@@ -79,6 +79,7 @@ struct fmx_conn {
     bool closing : 1;    /* a close of the descriptor is in the kernel */
     bool peer_ended : 1; /* the peer closed while packets of it wait in the carry */
     bool shutting : 1;   /* a shutdown is in the kernel */
+    bool naming : 1;     /* the question for the peer's name is in the kernel */
     bool is_shut : 1;    /* our end is shut, or about to be */
     bool is_mute : 1;    /* a send has failed: nothing more can be said, but is still heard */
     bool out_waits : 1;  /* packets wait because our answers to them are not taken */
@@ -128,12 +129,22 @@ enum fmx_status fmx_conn_dial(struct fmx_shard *shard, const struct sockaddr *ta
  */
 void fmx_conn_close(struct fmx_conn *conn, enum fmx_status cause);
 
+/* The same with a Reason String of the caller's, where the goodbye has one (5.0). */
+void fmx_conn_close_saying(struct fmx_conn *conn, enum fmx_status cause, fmx_slice words);
+
 /* The same when there is nobody to say goodbye to. */
 void fmx_conn_abort(struct fmx_conn *conn, enum fmx_status cause, int sys_errno);
 
 /* The role keeps the slot beyond the connection, and lets go again. */
 void fmx_conn_hold(struct fmx_conn *conn);
 void fmx_conn_unhold(struct fmx_conn *conn);
+
+/*
+ * Asks the kernel who the peer is: on_peer_name follows, once, also if the connection ends
+ * meanwhile. `name` stays in place until then; the slot does. What is not `is_long` fills in as
+ * much as an IPv4 name has, of an IPv6 name too: its family then says to ask again.
+ */
+void fmx_conn_ask_peer_name(struct fmx_conn *conn, struct sockaddr_in6 *name, bool is_long);
 
 /* Arms the connection's own timer. */
 void fmx_conn_arm(struct fmx_conn *conn, uint64_t due_ns);
@@ -184,6 +195,10 @@ void fmx_conn_refer(struct fmx_conn *conn, struct fmx_payload *payload, fmx_slic
 
 /* PUBACK in its 4-byte form, or with a reason code (5.0 only). */
 void fmx_conn_puback(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason);
+
+/* The same with a Reason String, unless the client has declined to hear it. */
+void fmx_conn_puback_saying(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason,
+                            fmx_slice words);
 
 /* Server: the role says yes to CONNECT. Sends CONNACK; carried packets go on this turn. */
 void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assigned);

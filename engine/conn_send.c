@@ -103,6 +103,28 @@ void fmx_conn_puback(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason)
     fmx_conn_commit(conn, bytes);
 }
 
+void fmx_conn_puback_saying(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason,
+                            fmx_slice words)
+{
+    struct fmx_packet puback = {.kind = FMX_PUBACK,
+                                .ack = {.packet_id = packet_id, .reason = reason}};
+
+    if (conn->state != FMX_CONN_OPEN || conn->session.version != FMX_MQTT_50 ||
+        !conn->session.problem_info || reason == 0) {
+        fmx_conn_puback(conn, packet_id, reason);
+        return;
+    }
+    puback.ack.props.present = FMX_PROP_BIT(FMX_PROP_REASON_STRING);
+    puback.ack.props.reason_string = words;
+    if (fmx_encode_bytes(&puback, FMX_MQTT_50) > conn->session.peer_packet_bytes_max) {
+        fmx_conn_puback(conn, packet_id, reason);
+        return;
+    }
+    fmx_session_acknowledged(&conn->session);
+    fmx_count(&conn->shard->counters.pubacks_out, 1);
+    fmx_conn_send(conn, &puback);
+}
+
 void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assigned)
 {
     struct fmx_packet connack;

@@ -19,6 +19,7 @@ enum fmx_op {
     FMX_OP_RECV,
     FMX_OP_SEND,
     FMX_OP_SHUTDOWN,
+    FMX_OP_PEER_NAME,
     FMX_OP_CANCEL, /* its own result is of no interest */
     FMX_OP_CLOSE,
     FMX_OP_CLOSE_ORPHAN, /* a descriptor that never had a slot */

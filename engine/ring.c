@@ -33,6 +33,8 @@
 #define COMPLETIONS 65536u
 #define HEADERS     256u
 
+#define CMD_GETSOCKOPT 2u /* SOCKET_URING_OP_GETSOCKOPT of the kernel's header */
+
 struct header {
     struct msghdr message;
     struct iovec parts[FMX_RING_PARTS_MAX];
@@ -229,6 +231,20 @@ void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag)
     struct io_uring_sqe *entry = next_entry(ring);
 
     io_uring_prep_shutdown(entry, (int)file, SHUT_WR);
+    entry->flags |= IOSQE_FIXED_FILE;
+    set_tag(entry, tag);
+}
+
+/* getsockopt(SO_PEERNAME) as a command of the ring; liburing 2.3 has no call for it yet. */
+void fmx_ring_prep_peer_name(struct fmx_ring *ring, uint32_t file, struct sockaddr_in6 *out_name,
+                             uint32_t bytes, uint64_t tag)
+{
+    struct io_uring_sqe *entry = next_entry(ring);
+
+    io_uring_prep_rw(IORING_OP_URING_CMD, entry, (int)file, NULL, 0, CMD_GETSOCKOPT);
+    entry->addr = (uint64_t)SO_PEERNAME << 32 | SOL_SOCKET;
+    entry->splice_fd_in = (int)bytes;
+    entry->addr3 = (uint64_t)(uintptr_t)out_name;
     entry->flags |= IOSQE_FIXED_FILE;
     set_tag(entry, tag);
 }

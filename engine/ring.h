@@ -11,6 +11,7 @@
 #define ENGINE_RING_H
 
 #include <fleetmux/error.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -49,6 +50,12 @@ void fmx_ring_prep_recv(struct fmx_ring *ring, uint32_t file, uint64_t tag);   /
 void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct sockaddr *address,
                            socklen_t address_bytes, uint64_t tag);
 void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag);
+/*
+ * The first `bytes` of the peer's name, which must not be more than it has: the kernel refuses that.
+ * The result is `bytes`, or below 0 (also where a kernel before 6.7 cannot tell).
+ */
+void fmx_ring_prep_peer_name(struct fmx_ring *ring, uint32_t file, struct sockaddr_in6 *out_name,
+                             uint32_t bytes, uint64_t tag);
 void fmx_ring_prep_close(struct fmx_ring *ring, uint32_t file, uint64_t tag);
 void fmx_ring_prep_cancel(struct fmx_ring *ring, uint64_t target_tag, uint64_t tag);
 

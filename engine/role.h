@@ -25,6 +25,9 @@ struct fmx_role {
 
     /* TCP is up. */
     void (*on_open)(struct fmx_conn *conn);
+    /* What fmx_conn_ask_peer_name asked: the name is there, or the kernel could not tell. The
+       connection may have ended meanwhile. */
+    void (*on_peer_name)(struct fmx_conn *conn, bool is_known);
     /* A packet the session has accepted; `tag`: what fmx_session_publish was given, with
        acknowledgements. The packet dies with the return. */
     void (*on_packet)(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag);

@@ -283,11 +283,13 @@ static enum fmx_status grant_keepalive(struct fmx_session *session, uint16_t ask
 {
     const struct fmx_session_options *options = session->options;
 
-    if (asked_s < options->keepalive_min_s) {
+    bool is_longer =
+        options->keepalive_max_s > 0 && (asked_s == 0 || asked_s > options->keepalive_max_s);
+
+    if (asked_s < options->keepalive_min_s || (is_longer && options->keepalive_is_refused)) {
         return FMX_PEER_KEEPALIVE_RANGE;
     }
-    session->keepalive_is_lowered =
-        options->keepalive_max_s > 0 && (asked_s == 0 || asked_s > options->keepalive_max_s);
+    session->keepalive_is_lowered = is_longer;
     session->keepalive_s = session->keepalive_is_lowered ? options->keepalive_max_s : asked_s;
     return FMX_OK;
 }
@@ -310,6 +312,22 @@ static uint32_t expiry_asked(const struct fmx_connect *connect)
                                                                    : 0;
 }
 
+static enum fmx_status grant(struct fmx_session *session, const struct fmx_connect *connect)
+{
+    grant_expiry(session, expiry_asked(connect));
+    return grant_keepalive(session, connect->keepalive_s);
+}
+
+enum fmx_status fmx_session_use(struct fmx_session *session,
+                                const struct fmx_session_options *options,
+                                const struct fmx_connect *connect)
+{
+    FMX_ASSERT(session->state == FMX_SESSION_EXPECT_VERDICT);
+    check_options(options);
+    session->options = options;
+    return grant(session, connect);
+}
+
 static bool wants_problem_info(const struct fmx_props *props)
 {
     return !fmx_props_has(props, FMX_PROP_REQUEST_PROBLEM) || props->request_problem != 0;
@@ -326,10 +344,9 @@ static enum fmx_status on_connect(struct fmx_session *session, struct fmx_packet
     keep_peer_limits(session, &connect->props);
     enum fmx_status status = check_connect(session, connect);
     if (status == FMX_OK) {
-        status = grant_keepalive(session, connect->keepalive_s);
+        status = grant(session, connect);
     }
     if (status == FMX_OK) {
-        grant_expiry(session, expiry_asked(connect));
         enter(session, FMX_SESSION_EXPECT_VERDICT);
         actions->todo = FMX_DO_DELIVER;
     }
@@ -742,10 +759,10 @@ static bool is_planned(enum fmx_status status)
 }
 
 /* Why, in words, if the peer's Maximum Packet Size leaves room for them. */
-static void say_why(const struct fmx_session *session, enum fmx_status status,
+static void say_why(const struct fmx_session *session, enum fmx_status status, fmx_slice words,
                     struct fmx_props *props)
 {
-    fmx_slice text = fmx_slice_of(fmx_status_text(status));
+    fmx_slice text = words.bytes > 0 ? words : fmx_slice_of(fmx_status_text(status));
 
     if (is_v5(session) && LAST_WORD_BYTES + text.bytes <= session->peer_packet_bytes_max) {
         props->reason_string = text;
@@ -753,14 +770,14 @@ static void say_why(const struct fmx_session *session, enum fmx_status status,
     }
 }
 
-static bool fill_refusal(const struct fmx_session *session, enum fmx_status status,
+static bool fill_refusal(const struct fmx_session *session, enum fmx_status status, fmx_slice words,
                          struct fmx_packet *packet)
 {
     uint8_t reason = fmx_reason_for_connack(status, (enum fmx_version)session->version);
 
     *packet = (struct fmx_packet){.kind = FMX_CONNACK};
     packet->connack.reason = reason;
-    say_why(session, status, &packet->connack.props);
+    say_why(session, status, words, &packet->connack.props);
     return reason != FMX_REASON_SUCCESS;
 }
 
@@ -780,7 +797,7 @@ static uint8_t disconnect_reason(const struct fmx_session *session, enum fmx_sta
 }
 
 static bool fill_disconnect(const struct fmx_session *session, enum fmx_status status,
-                            struct fmx_packet *packet)
+                            fmx_slice words, struct fmx_packet *packet)
 {
     *packet = (struct fmx_packet){.kind = FMX_DISCONNECT};
     if (!is_v5(session)) {
@@ -788,12 +805,12 @@ static bool fill_disconnect(const struct fmx_session *session, enum fmx_status s
     }
     packet->disconnect.reason = disconnect_reason(session, status);
     if (packet->disconnect.reason != FMX_REASON_SUCCESS) {
-        say_why(session, status, &packet->disconnect.props);
+        say_why(session, status, words, &packet->disconnect.props);
     }
     return true;
 }
 
-bool fmx_session_end(struct fmx_session *session, enum fmx_status status,
+bool fmx_session_end(struct fmx_session *session, enum fmx_status status, fmx_slice words,
                      struct fmx_packet *out_packet)
 {
     enum fmx_session_state state = (enum fmx_session_state)session->state;
@@ -804,9 +821,9 @@ bool fmx_session_end(struct fmx_session *session, enum fmx_status status,
     }
     if (!is_unheard(status) && session->peer_packet_bytes_max >= LAST_WORD_BYTES) {
         if (state == FMX_SESSION_OPEN) {
-            has_word = fill_disconnect(session, status, out_packet);
+            has_word = fill_disconnect(session, status, words, out_packet);
         } else if (session->connect_came) {
-            has_word = fill_refusal(session, status, out_packet);
+            has_word = fill_refusal(session, status, words, out_packet);
         }
     }
     session->ping_is_due = false;

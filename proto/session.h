@@ -19,11 +19,12 @@ struct fmx_session_options {
     uint32_t topic_bytes_max;      /* of a name or filter from the peer, 1 … 65,535 */
     uint32_t topic_levels_max;     /* 1 … FMX_TOPIC_LEVELS_MAX */
     uint32_t user_properties_max;  /* in one packet from the peer; more end the session */
-    uint16_t receive_max;     /* QoS 1 messages from the peer not yet acknowledged, 1 … 65,535 */
-    uint16_t topic_alias_max; /* from the peer; 0 = none */
-    uint16_t keepalive_min_s; /* server: below it (or 0) CONNECT is refused; 0 = all is allowed */
-    uint16_t keepalive_max_s; /* server: larger ones (and 0) are lowered to it; 0 = no bound */
-    bool retain_is_refused;   /* server, 5.0: RETAIN 1 ends the session with 0x9A */
+    uint16_t receive_max;      /* QoS 1 messages from the peer not yet acknowledged, 1 … 65,535 */
+    uint16_t topic_alias_max;  /* from the peer; 0 = none */
+    uint16_t keepalive_min_s;  /* server: below it (or 0) CONNECT is refused; 0 = all is allowed */
+    uint16_t keepalive_max_s;  /* server: larger ones (and 0) are lowered to it; 0 = no bound */
+    bool keepalive_is_refused; /* server: above keepalive_max_s CONNECT is refused, not lowered */
+    bool retain_is_refused;    /* server, 5.0: RETAIN 1 ends the session with 0x9A */
 };
 
 enum fmx_session_state {
@@ -106,6 +107,14 @@ static inline bool fmx_session_alias_is_new(const struct fmx_publish *publish)
 }
 
 /*
+ * Server, in EXPECT_VERDICT: from here on these options are the session's, and what `connect` asks
+ * for is granted by them. They outlive the session. FMX_OK or FMX_PEER_KEEPALIVE_RANGE.
+ */
+enum fmx_status fmx_session_use(struct fmx_session *session,
+                                const struct fmx_session_options *options,
+                                const struct fmx_connect *connect) FMX_MUST_USE;
+
+/*
  * Server, in EXPECT_VERDICT: the role has said yes. Fills `connack` for the session's version with
  * all that options and CONNECT imply (Maximum QoS, Retain Available, Receive Maximum, Maximum
  * Packet Size, Topic Alias Maximum, Server Keep Alive where lowered, Session Expiry Interval where
@@ -119,10 +128,10 @@ void fmx_session_admit(struct fmx_session *session, bool session_present, fmx_sl
 /*
  * The last packet to a peer whose session ends with `status`: a refusing CONNACK before OPEN, a 5.0
  * DISCONNECT after it, a plain DISCONNECT from a client that ends as planned. False if there is
- * nothing to say (e.g. the peer closed first, or 3.1.1 from a server). Reason strings are static.
- * The state is ENDED afterwards.
+ * nothing to say (e.g. the peer closed first, or 3.1.1 from a server). `words`: the Reason String,
+ * which the packet borrows; empty: the status's own. The state is ENDED afterwards.
  */
-bool fmx_session_end(struct fmx_session *session, enum fmx_status status,
+bool fmx_session_end(struct fmx_session *session, enum fmx_status status, fmx_slice words,
                      struct fmx_packet *out_packet);
 
 /*

@@ -40,7 +40,7 @@
 #define READ_AT_ONCE 65536u
 #define POISON       0xdd
 
-enum kind { ACCEPT, RECV, CONNECT, SHUTDOWN, CLOSE, CANCEL, SEND, KINDS };
+enum kind { ACCEPT, RECV, CONNECT, SHUTDOWN, CLOSE, CANCEL, SEND, PEER_NAME, KINDS };
 
 static_assert(KINDS <= FMX_WORLD_KINDS_MAX, "a socket counts each kind");
 
@@ -52,6 +52,7 @@ struct op {
     uint32_t file;
     int listen_fd;
     struct fmx_world_socket *socket;
+    struct sockaddr_in6 *name;
     struct iovec parts[FMX_RING_PARTS_MAX];
     unsigned parts_count;
     size_t bytes;
@@ -340,6 +341,7 @@ static bool step_op(struct fmx_ring *ring, struct op *op)
         return step_send(ring, op);
     case CLOSE:
     case CANCEL:
+    case PEER_NAME:
     case KINDS:
         break;
     }
@@ -443,6 +445,19 @@ static void start_close(struct fmx_ring *ring, struct op *op)
     finish(ring, op, 0);
 }
 
+/* Kernels before 6.7 cannot tell. */
+static void start_peer_name(struct fmx_ring *ring, struct op *op)
+{
+    struct sockaddr_in *name = (struct sockaddr_in *)(void *)op->name;
+
+    if (fmx_sim_chance(100)) {
+        finish(ring, op, -EOPNOTSUPP);
+        return;
+    }
+    *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
+    finish(ring, op, sizeof(*name));
+}
+
 static void start_cancel(struct fmx_ring *ring, struct op *op)
 {
     int32_t result = -ENOENT;
@@ -484,6 +499,9 @@ static void start(struct fmx_ring *ring, struct op *op)
         break;
     case CANCEL:
         start_cancel(ring, op);
+        break;
+    case PEER_NAME:
+        start_peer_name(ring, op);
         break;
     case RECV:
     case CONNECT:
@@ -527,6 +545,16 @@ void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct so
 void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag)
 {
     fill(ring, SHUTDOWN, tag)->file = file;
+}
+
+void fmx_ring_prep_peer_name(struct fmx_ring *ring, uint32_t file, struct sockaddr_in6 *out_name,
+                             uint32_t bytes, uint64_t tag)
+{
+    struct op *op = fill(ring, PEER_NAME, tag);
+
+    fmx_world_demand(bytes <= sizeof(struct sockaddr_in), "more than an IPv4 name has", tag);
+    op->file = file;
+    op->name = out_name;
 }
 
 void fmx_ring_prep_close(struct fmx_ring *ring, uint32_t file, uint64_t tag)

@@ -16,7 +16,7 @@ static void session_wants_connect_first(void)
         struct fmx_packet last;
         fmx_session_init(&session, FMX_SIDE_SERVER, &defaults);
         CU_ASSERT(is_closed(feed(&session, packet), FMX_PEER_ORDER));
-        CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_ORDER, &last));
+        CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_ORDER, (fmx_slice){0}, &last));
     }
 }
 
@@ -364,10 +364,10 @@ static void session_ends_with_disconnect(void)
     open_server(&session, FMX_MQTT_50);
     CU_ASSERT(is_delivered_and_closed(feed(&session, (struct fmx_packet){.kind = FMX_DISCONNECT}),
                                       FMX_PEER_DISCONNECT));
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_DISCONNECT, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_DISCONNECT, (fmx_slice){0}, &last));
     CU_ASSERT_EQUAL(session.state, FMX_SESSION_ENDED);
     CU_ASSERT_EQUAL(feed(&session, publish_of("a", 0)).todo, 0);
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_E_DONE, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_E_DONE, (fmx_slice){0}, &last));
 }
 
 static struct fmx_actions leave(struct fmx_session *session, const uint32_t *asked_s,
@@ -474,7 +474,7 @@ static void session_keeps_its_invariants_whatever_comes(void)
             CU_ASSERT_FATAL((actions.todo & FMX_DO_CLOSE) == 0 || actions.close_status < 0);
             CU_ASSERT_FATAL(session.state == FMX_SESSION_OPEN);
         }
-        (void)fmx_session_end(&session, actions.close_status, &last);
+        (void)fmx_session_end(&session, actions.close_status, (fmx_slice){0}, &last);
         fmx_session_check(&session);
     }
 }

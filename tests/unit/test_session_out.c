@@ -79,7 +79,7 @@ static void client_delivers_a_refusal_and_closes(void)
     connack.connack.reason = 5;
     CU_ASSERT(
         is_delivered_and_closed(start_client(&session, FMX_MQTT_311, connack), FMX_PEER_REFUSED));
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_REFUSED, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_REFUSED, (fmx_slice){0}, &last));
 }
 
 static void client_refuses_a_session_that_cannot_be_present(void)
@@ -180,7 +180,7 @@ static void session_refuses_in_the_version_that_was_asked_for(void)
         fmx_session_init(&session, FMX_SIDE_SERVER, &defaults);
         fmx_session_on_version(&session, rows[i].asked);
         CU_ASSERT_EQUAL(session.version, rows[i].version);
-        CU_ASSERT(fmx_session_end(&session, FMX_PEER_VERSION, &last));
+        CU_ASSERT(fmx_session_end(&session, FMX_PEER_VERSION, (fmx_slice){0}, &last));
         CU_ASSERT_EQUAL(last.kind, FMX_CONNACK);
         CU_ASSERT_EQUAL(last.connack.reason, rows[i].reason);
     }
@@ -193,13 +193,13 @@ static void session_refuses_with_a_reason_string_in_5(void)
 
     fmx_session_init(&session, FMX_SIDE_SERVER, &defaults);
     CU_ASSERT(is_delivered(feed(&session, connect_of(FMX_MQTT_50))));
-    CU_ASSERT(fmx_session_end(&session, FMX_PEER_CREDENTIALS, &last));
+    CU_ASSERT(fmx_session_end(&session, FMX_PEER_CREDENTIALS, (fmx_slice){0}, &last));
     CU_ASSERT(last.kind == FMX_CONNACK && last.connack.reason == FMX_REASON_CREDENTIALS);
     CU_ASSERT(fmx_slice_equal(last.connack.props.reason_string,
                               fmx_slice_of(fmx_status_text(FMX_PEER_CREDENTIALS))));
     fmx_session_init(&session, FMX_SIDE_SERVER, &defaults);
     CU_ASSERT(is_delivered(feed(&session, connect_of(FMX_MQTT_311))));
-    CU_ASSERT(fmx_session_end(&session, FMX_PEER_CREDENTIALS, &last));
+    CU_ASSERT(fmx_session_end(&session, FMX_PEER_CREDENTIALS, (fmx_slice){0}, &last));
     CU_ASSERT(last.connack.reason == 4 && last.connack.props.present == 0);
 }
 
@@ -212,12 +212,12 @@ static void session_says_no_more_than_the_peer_has_room_for(void)
     connect.connect.props.packet_bytes_max = 20;
     set_prop(&connect.connect.props, FMX_PROP_PACKET_BYTES_MAX);
     (void)admit(&session, connect, &defaults);
-    CU_ASSERT(fmx_session_end(&session, FMX_PEER_KEEPALIVE, &last));
+    CU_ASSERT(fmx_session_end(&session, FMX_PEER_KEEPALIVE, (fmx_slice){0}, &last));
     CU_ASSERT_EQUAL(last.disconnect.reason, FMX_REASON_KEEP_ALIVE_TIMEOUT);
     CU_ASSERT_EQUAL(last.disconnect.props.present, 0);
     connect.connect.props.packet_bytes_max = 3;
     (void)admit(&session, connect, &defaults);
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_KEEPALIVE, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_KEEPALIVE, (fmx_slice){0}, &last));
 }
 
 static void session_disconnects_with_a_code_its_side_may_use(void)
@@ -234,12 +234,12 @@ static void session_disconnects_with_a_code_its_side_may_use(void)
         struct fmx_packet last;
         open_server(&server, FMX_MQTT_50);
         open_client(&client, FMX_MQTT_50);
-        if (fmx_session_end(&server, statuses[i], &last)) {
+        if (fmx_session_end(&server, statuses[i], (fmx_slice){0}, &last)) {
             CU_ASSERT(
                 fmx_reason_is_allowed(last.disconnect.reason, FMX_DISCONNECT, FMX_SIDE_SERVER));
             CU_ASSERT_NOT_EQUAL(last.disconnect.reason, FMX_REASON_SUCCESS);
         }
-        if (fmx_session_end(&client, statuses[i], &last)) {
+        if (fmx_session_end(&client, statuses[i], (fmx_slice){0}, &last)) {
             CU_ASSERT(
                 fmx_reason_is_allowed(last.disconnect.reason, FMX_DISCONNECT, FMX_SIDE_CLIENT));
         }
@@ -252,14 +252,14 @@ static void session_before_5_says_goodbye_only_as_a_client_and_as_planned(void)
     struct fmx_packet last;
 
     open_server(&session, FMX_MQTT_311);
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_E_SHUTDOWN, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_E_SHUTDOWN, (fmx_slice){0}, &last));
     open_client(&session, FMX_MQTT_311);
-    CU_ASSERT(fmx_session_end(&session, FMX_E_DONE, &last));
+    CU_ASSERT(fmx_session_end(&session, FMX_E_DONE, (fmx_slice){0}, &last));
     CU_ASSERT_EQUAL(last.kind, FMX_DISCONNECT);
     open_client(&session, FMX_MQTT_311);
-    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_ALIAS, &last));
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_PEER_ALIAS, (fmx_slice){0}, &last));
     open_client(&session, FMX_MQTT_50);
-    CU_ASSERT(fmx_session_end(&session, FMX_E_DONE, &last));
+    CU_ASSERT(fmx_session_end(&session, FMX_E_DONE, (fmx_slice){0}, &last));
     CU_ASSERT(last.disconnect.reason == 0 && last.disconnect.props.present == 0);
 }
 
