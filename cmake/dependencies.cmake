@@ -16,6 +16,7 @@ endfunction()
 
 fmx_find(URING "liburing>=2.3")
 fmx_find(SQLITE "sqlite3>=3.34")
+fmx_find(JSONC "json-c>=0.15")
 fmx_find(CYAML "libcyaml>=1.0")
 if(FMX_JEMALLOC)
   fmx_find(JEMALLOC "jemalloc>=5.0")

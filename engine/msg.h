@@ -12,6 +12,8 @@
 
 struct fmx_payload;
 struct fmx_parcel;
+struct fmx_order;
+struct fmx_limits_change;
 
 enum fmx_msg_kind {
     FMX_MSG_NONE = 0,
@@ -33,6 +35,18 @@ enum fmx_msg_kind {
     FMX_MSG_PUBLISH, /* shard or caller → shard: route this among your own */
     FMX_MSG_DELIVER, /* home → session: this one is for you */
     FMX_MSG_KICK,    /* caller → session */
+    /* about what a service asks for: roles/order.h */
+    FMX_MSG_ORDER,       /* caller → home of a device: this is for it */
+    FMX_MSG_ORDER_TO,    /* home → session: this is for you */
+    FMX_MSG_CALL_ANSWER, /* session → home: its answer to a call */
+    FMX_MSG_CALL_END,    /* session → home: there will be none */
+    FMX_MSG_BROADCAST,   /* caller → every shard: this is for each session of a product */
+    /* about products, registrations and the store */
+    FMX_MSG_PRODUCT,    /* → every shard: the registry has changed here */
+    FMX_MSG_LIMITS,     /* caller → every shard: these limits are in force now */
+    FMX_MSG_REGISTERED, /* → session: what it has asked to be registered as */
+    FMX_MSG_SETTLED,    /* session → home: a stored message was acknowledged, or is no more */
+    FMX_MSG_COMMITTED,  /* store → shard: look what is on disk now */
 };
 
 /* A client id or a list of filters on its way: bytes behind a length, freed by the receiver. */
@@ -43,6 +57,11 @@ struct fmx_blob {
 
 /* An allocated copy, or NULL. */
 struct fmx_blob *fmx_blob_make(fmx_slice bytes);
+
+static inline fmx_slice fmx_blob_slice(const struct fmx_blob *blob)
+{
+    return (fmx_slice){.data = blob->data, .bytes = blob->bytes};
+}
 
 #define FMX_SHARD_NONE UINT16_MAX
 
@@ -58,6 +77,7 @@ struct fmx_msg {
             uint64_t since_ns; /* when its CONNECT came: of two claims the later one is the newer */
             uint32_t expiry_s; /* 0: ends with the connection */
             bool clean;        /* what was kept before is dropped */
+            uint8_t flags;     /* what home has to know of the session while it is away */
         } claim;
         struct {
             struct fmx_session_id session;
@@ -101,7 +121,38 @@ struct fmx_msg {
         } deliver;
         struct {
             struct fmx_session_id session;
+            enum fmx_status cause;
         } about; /* CLAIMING, KICK */
+        struct {
+            struct fmx_order *order;
+            struct fmx_session_id session; /* ORDER_TO */
+        } order;
+        struct {
+            uint64_t message_id;
+            uint64_t hash; /* of the answering device's key */
+            struct fmx_payload *payload;
+            uint8_t code; /* CALL_END: enum fmx_call_code */
+        } call;
+        struct {
+            struct fmx_blob *product_key;
+            struct fmx_payload *payload;
+            uint64_t message_id;
+        } broadcast;
+        struct {
+            struct fmx_blob *key;
+        } product;
+        struct {
+            struct fmx_limits_change *change;
+        } limits;
+        struct {
+            struct fmx_session_id session;
+            struct fmx_blob *secret;    /* or token */
+            struct fmx_blob *client_id; /* with a token */
+            enum fmx_status status;
+        } registered;
+        struct {
+            uint64_t store_id;
+        } settled;
         struct {
             uint32_t drain_ms;
         } stop;

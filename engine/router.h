@@ -14,9 +14,13 @@
 
 #define FMX_SUBSCRIPTION_NONE UINT32_MAX
 
-/* Options of one subscription, as far as delivery needs them. */
+/*
+ * Options of one subscription, as far as delivery needs them. A "QoS" of FMX_SUB_DENIED is no
+ * subscription but its opposite: where it matches, nothing else of the receiver does.
+ */
 enum {
     FMX_SUB_QOS_MASK = 3,
+    FMX_SUB_DENIED = 3,
     FMX_SUB_NO_LOCAL = 1 << 2,
     FMX_SUB_REMOTE = 1 << 4, /* the receiver is another shard */
 };

@@ -23,6 +23,13 @@ struct fmx_backlog {
 /* Takes over the entry's reference. False if memory ran out: the reference stays the caller's. */
 bool fmx_backlog_push(struct fmx_backlog *backlog, const struct fmx_backlog_entry *entry);
 
+/* The entry at a place counted from the oldest, below `count`. */
+static inline const struct fmx_backlog_entry *fmx_backlog_at(const struct fmx_backlog *backlog,
+                                                             uint32_t place)
+{
+    return &backlog->entries[(backlog->first + place) & (backlog->capacity - 1)];
+}
+
 /* The oldest, whose reference is now the caller's. False if empty. */
 bool fmx_backlog_pop(struct fmx_backlog *backlog, struct fmx_backlog_entry *out_entry);
 

@@ -26,7 +26,6 @@
 #include "proto/reason.h"
 
 #define LARGE_BYTES 2048u
-#define TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
 
 /* The packet for one version and QoS; bytes is 0 until somebody asked. */
 struct encoded {
@@ -45,6 +44,7 @@ struct fan {
     size_t receivers_count;
     size_t scratch_used;
     uint8_t qos;
+    bool is_owed; /* an answer, a call: outside the rate, and its topic is never seen again */
     struct encoded encoded[2][2]; /* [5.0][QoS] */
 };
 
@@ -63,6 +63,7 @@ static void fan_init(struct fan *fan, struct fmx_gateway_shard *gateway,
     fan->expires_ns = 0;
     fan->scratch_used = 0;
     fan->qos = publish->qos;
+    fan->is_owed = false;
     memset(fan->encoded, 0, sizeof(fan->encoded));
 }
 
@@ -166,7 +167,7 @@ static void append(struct fan *fan, struct fmx_conn *conn, const struct encoded 
     fmx_conn_commit(conn, encoded->bytes);
 }
 
-static void count_out(struct fmx_conn *conn, uint8_t qos)
+void fmx_gateway_count_out(struct fmx_conn *conn, uint8_t qos)
 {
     struct fmx_counters *counters = &conn->shard->counters;
 
@@ -174,25 +175,6 @@ static void count_out(struct fmx_conn *conn, uint8_t qos)
 }
 
 /* ── the backlog ── */
-
-static bool is_over_bounds(const struct fmx_gateway_shard *gateway,
-                           const struct fmx_backlog *backlog)
-{
-    const struct fmx_gateway_options *options = &gateway->gateway->options;
-
-    return backlog->count > options->queue_messages_max ||
-           backlog->bytes > options->queue_bytes_max;
-}
-
-static void drop_oldest(struct fmx_gateway_shard *gateway, struct fmx_backlog *backlog)
-{
-    struct fmx_backlog_entry oldest;
-
-    if (fmx_backlog_pop(backlog, &oldest)) {
-        fmx_payload_give(oldest.payload);
-        fmx_count(&gateway->shard->counters.dropped_qos1, 1);
-    }
-}
 
 static bool push_stored(struct fan *fan, struct fmx_backlog *backlog)
 {
@@ -209,6 +191,17 @@ static bool push_stored(struct fan *fan, struct fmx_backlog *backlog)
     return true;
 }
 
+static void drop_oldest(struct fmx_conn *conn)
+{
+    struct fmx_backlog_entry oldest;
+
+    if (fmx_backlog_pop(&fmx_gateway_part(conn)->backlog, &oldest)) {
+        fmx_journal_settle_from(conn, oldest.payload);
+        fmx_payload_give(oldest.payload);
+        fmx_count(&conn->shard->counters.dropped_qos1, 1);
+    }
+}
+
 static void keep_for_later(struct fan *fan, struct fmx_conn *conn)
 {
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
@@ -217,51 +210,86 @@ static void keep_for_later(struct fan *fan, struct fmx_conn *conn)
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
     }
-    while (is_over_bounds(fan->gateway, &part->backlog)) {
+    while (fmx_gateway_is_over(fmx_gateway_limits(conn), &part->backlog)) {
         if (!part->is_kept) {
             fmx_conn_close(conn, FMX_LIMIT_QUEUE);
             return;
         }
-        drop_oldest(fan->gateway, &part->backlog);
+        drop_oldest(conn);
     }
 }
 
 /* ── one receiver ── */
 
+/* What has to be sent again, or reported, needs the message until its PUBACK. */
 static uint64_t tag_for(struct fan *fan, struct fmx_conn *conn)
 {
-    if (!fmx_gateway_part(conn)->is_kept) {
-        return TAG_NOTHING;
+    bool is_reported = fan->payload != NULL && fan->payload->receipt != NULL;
+
+    if (!fmx_gateway_part(conn)->is_kept && !is_reported) {
+        return FMX_TAG_NOTHING;
     }
     struct fmx_payload *payload = stored(fan);
     if (payload == NULL) {
-        return TAG_NOTHING; /* delivered, but it cannot be sent again */
+        return FMX_TAG_NOTHING; /* delivered, but it cannot be sent again */
     }
     return (uint64_t)(uintptr_t)fmx_payload_take(payload);
 }
 
-static void drop_tag(uint64_t tag)
+static void count_sent(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 {
-    if (tag != TAG_NOTHING) {
-        fmx_payload_give((struct fmx_payload *)(uintptr_t)tag);
+    fmx_gateway_count_out(conn, qos);
+    if (qos == 0 && fan->payload != NULL) {
+        fmx_payload_tell(fan->payload, FMX_DELIVERY_SENT);
     }
+}
+
+/* To a device that takes aliases nothing is shared with other receivers. */
+static void send_own(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
+{
+    struct fmx_packet packet = fan->packet;
+    uint64_t tag = qos > 0 ? tag_for(fan, conn) : FMX_TAG_NOTHING;
+
+    packet.publish.qos = qos;
+    packet.publish.packet_id = qos;
+    fmx_gateway_use_alias(conn, &packet);
+    size_t bytes = fmx_encode_bytes(&packet, FMX_MQTT_50);
+    enum fmx_status status = fmx_session_publish(&conn->session, &packet.publish, bytes, tag);
+    if (status == FMX_OK) {
+        fmx_conn_send(conn, &packet);
+        count_sent(fan, conn, qos);
+    } else {
+        FMX_ASSERT(status == FMX_E_TOO_LARGE);
+        fmx_gateway_drop_tag(tag);
+        fmx_count(&conn->shard->counters.dropped_too_large, 1);
+    }
+}
+
+static bool takes_aliases(const struct fan *fan, struct fmx_conn *conn)
+{
+    return fmx_gateway_part(conn)->device != NULL && !fan->is_owed &&
+           conn->session.version == FMX_MQTT_50 && conn->session.peer_alias_max > 0;
 }
 
 static void send_now(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 {
+    if (takes_aliases(fan, conn)) {
+        send_own(fan, conn, qos);
+        return;
+    }
     struct encoded *encoded = encoding_of(fan, conn, qos);
     struct fmx_publish probe = {.qos = qos};
-    uint64_t tag = qos > 0 ? tag_for(fan, conn) : TAG_NOTHING;
+    uint64_t tag = qos > 0 ? tag_for(fan, conn) : FMX_TAG_NOTHING;
     enum fmx_status status =
         encoded->bytes == 0 ? FMX_E_TOO_LARGE /* in this version it would pass the length field */
                             : fmx_session_publish(&conn->session, &probe, encoded->bytes, tag);
 
     if (status == FMX_OK) {
         append(fan, conn, encoded, qos, probe.packet_id);
-        count_out(conn, qos);
+        count_sent(fan, conn, qos);
     } else {
         FMX_ASSERT(status == FMX_E_TOO_LARGE); /* state and window were looked at before */
-        drop_tag(tag);
+        fmx_gateway_drop_tag(tag);
         fmx_count(&conn->shard->counters.dropped_too_large, 1);
     }
 }
@@ -274,6 +302,42 @@ static uint8_t qos_towards(const struct fan *fan, uint8_t options)
         return fan->qos;
     }
     return asked;
+}
+
+/* Has the device had its share for now? Takes a token if not. */
+static bool is_over_rate(const struct fan *fan, struct fmx_conn *conn, uint8_t qos)
+{
+    struct fmx_device_state *device = fmx_gateway_part(conn)->device;
+
+    if (device == NULL || fmx_device_take_down(device, qos, conn->shard->now_ns) == FMX_OK) {
+        return false;
+    }
+    return !fan->is_owed;
+}
+
+static void give_qos0(struct fan *fan, struct fmx_conn *conn)
+{
+    if (fmx_conn_is_full(conn)) {
+        fmx_count(&conn->shard->counters.dropped_qos0, 1);
+    } else if (is_over_rate(fan, conn, 0)) {
+        fmx_count(&conn->shard->counters.limited_downstream, 1);
+    } else {
+        send_now(fan, conn, 0);
+    }
+}
+
+static void give_qos1(struct fan *fan, struct fmx_conn *conn)
+{
+    if (fmx_gateway_part(conn)->backlog.count > 0 || fmx_conn_is_full(conn) ||
+        !fmx_conn_make_window(conn)) {
+        keep_for_later(fan, conn);
+    } else if (is_over_rate(fan, conn, 1)) {
+        fmx_count(&conn->shard->counters.limited_downstream, 1);
+        keep_for_later(fan, conn);
+        fmx_gateway_pump_later(conn);
+    } else {
+        send_now(fan, conn, 1);
+    }
 }
 
 static void give_to_conn(struct fan *fan, struct fmx_conn *conn, uint8_t options)
@@ -290,32 +354,55 @@ static void give_to_conn(struct fan *fan, struct fmx_conn *conn, uint8_t options
         return;
     }
     if (qos == 0) {
-        if (fmx_conn_is_full(conn)) {
-            fmx_count(&conn->shard->counters.dropped_qos0, 1);
-        } else {
-            send_now(fan, conn, 0);
-        }
-    } else if (fmx_gateway_part(conn)->backlog.count > 0 || fmx_conn_is_full(conn) ||
-               !fmx_conn_make_window(conn)) {
-        keep_for_later(fan, conn);
+        give_qos0(fan, conn);
     } else {
-        send_now(fan, conn, 1);
+        give_qos1(fan, conn);
     }
 }
 
-static void keep_for_absent(struct fan *fan, struct fmx_kept *kept)
+/* On disk a message belongs to one session alone. */
+static bool push_for_absent(struct fan *fan, struct fmx_identity *identity)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;
-    uint32_t before = kept->backlog.count;
+    struct fmx_payload *payload = stored(fan);
 
-    if (!push_stored(fan, &kept->backlog)) {
+    if (payload != NULL) {
+        payload = fmx_payload_take(payload);
+        payload = gateway->gateway->store != NULL ? fmx_payload_export(payload) : payload;
+    }
+    if (payload == NULL) {
+        return false;
+    }
+    struct fmx_backlog_entry entry = {.payload = payload};
+    if (!fmx_backlog_push(&identity->kept->backlog, &entry)) {
+        fmx_payload_give(payload);
+        return false;
+    }
+    if (!identity->releasing) { /* else behind what is about to be handed over */
+        fmx_journal_message(gateway, identity->kept, payload);
+    }
+    return true;
+}
+
+static void keep_for_absent(struct fan *fan, struct fmx_identity *identity)
+{
+    struct fmx_gateway_shard *gateway = fan->gateway;
+    struct fmx_backlog *backlog = &identity->kept->backlog;
+    fmx_slice key = fmx_blob_slice(identity->client_id);
+    uint32_t before = backlog->count;
+    struct fmx_backlog_entry oldest;
+
+    if (!push_for_absent(fan, identity)) {
         fmx_count(&gateway->shard->counters.dropped_qos1, 1);
         return;
     }
-    while (is_over_bounds(gateway, &kept->backlog)) {
-        drop_oldest(gateway, &kept->backlog);
+    while (fmx_gateway_is_over(fmx_gateway_limits_of(gateway, key), backlog) &&
+           fmx_backlog_pop(backlog, &oldest)) {
+        fmx_journal_settle(gateway, oldest.payload);
+        fmx_payload_give(oldest.payload);
+        fmx_count(&gateway->shard->counters.dropped_qos1, 1);
     }
-    fmx_count(&gateway->shard->counters.stored_now, kept->backlog.count);
+    fmx_count(&gateway->shard->counters.stored_now, backlog->count);
     fmx_count_down(&gateway->shard->counters.stored_now, before);
 }
 
@@ -395,7 +482,7 @@ static void give_to_identity(struct fan *fan, uint32_t index, uint8_t options)
 
     if (is_away || identity->releasing) {
         if (qos_towards(fan, options) > 0) {
-            keep_for_absent(fan, identity->kept);
+            keep_for_absent(fan, identity);
         } else {
             fmx_count(&gateway->shard->counters.dropped_absent, 1);
         }
@@ -434,6 +521,9 @@ static void give(struct fan *fan, const struct fmx_match *match, bool to_other_s
     struct fmx_gateway_shard *gateway = fan->gateway;
     uint32_t index = match->receiver & FMX_RECEIVER_INDEX_MASK;
 
+    if ((match->options & FMX_SUB_QOS_MASK) == FMX_SUB_DENIED) {
+        return;
+    }
     switch ((enum fmx_receiver_kind)(match->receiver >> FMX_RECEIVER_KIND_SHIFT)) {
     case FMX_RECEIVER_CONN:
         give_to_conn(fan, fmx_slab_at(&gateway->shard->conns, index), match->options);
@@ -472,30 +562,51 @@ static size_t spread(struct fan *fan, bool to_other_shards)
     return count;
 }
 
-static void tell_service(struct fmx_conn *conn, const struct fmx_publish *publish)
+static void describe_props(struct fmx_conn *conn, const struct fmx_props *props,
+                           struct fmx_gateway_message *message)
 {
-    const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
+    message->payload_is_text =
+        fmx_props_has(props, FMX_PROP_PAYLOAD_FORMAT) && props->payload_format == 1;
+    if (fmx_props_has(props, FMX_PROP_CONTENT_TYPE)) {
+        message->content_type = props->content_type;
+    }
+    if (fmx_props_has(props, FMX_PROP_RESPONSE_TOPIC)) {
+        message->response_topic = props->response_topic;
+    }
+    if (message->has_correlation_data) {
+        message->correlation_data = props->correlation_data;
+    }
+    if (conn->session.version == FMX_MQTT_50 && props->user_count > 0) {
+        message->user_properties = props->raw;
+    }
+}
+
+void fmx_gateway_tell_service(struct fmx_conn *conn, const struct fmx_publish *publish)
+{
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
+    const struct fmx_gateway_options *options = &gateway->gateway->options;
+    const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
+    const struct fmx_props *props = &publish->props;
 
     if (options->callbacks.on_message == NULL) {
         return;
     }
-    const struct fmx_props *props = &publish->props;
     struct fmx_gateway_message message = {
         .from = fmx_conn_id(conn),
+        .caller = &gateway->caller,
+        .message_id = fmx_gateway_next_message_id(gateway),
+        .product_key = fmx_gateway_product_key(part),
+        .device_name = fmx_gateway_device_name(part),
         .topic = publish->topic,
         .payload = publish->payload,
         .qos = publish->qos,
         .retain = publish->retain,
+        .has_correlation_data = fmx_props_has(props, FMX_PROP_CORRELATION_DATA),
     };
-    if (fmx_props_has(props, FMX_PROP_RESPONSE_TOPIC)) {
-        message.response_topic = props->response_topic;
+    if (props->present != 0) {
+        describe_props(conn, props, &message);
     }
-    if (fmx_props_has(props, FMX_PROP_CORRELATION_DATA)) {
-        message.correlation_data = props->correlation_data;
-    }
-    if (conn->session.version == FMX_MQTT_50 && props->user_count > 0) {
-        message.user_properties = props->raw;
-    }
+    gateway->batch_is_open = true;
     options->callbacks.on_message(options->user, &message);
 }
 
@@ -508,11 +619,8 @@ static uint64_t expiry_of(const struct fmx_props *props, uint64_t now_ns)
 
 void fmx_gateway_publish_from(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
-    struct fmx_counters *counters = &conn->shard->counters;
     struct fan fan;
 
-    fmx_count(publish->qos == 0 ? &counters->publishes_in_qos0 : &counters->publishes_in_qos1, 1);
-    tell_service(conn, publish);
     fan_init(&fan, fmx_gateway_of(conn->shard), publish, fmx_conn_id(conn));
     fan.expires_ns = expiry_of(&publish->props, conn->shard->now_ns);
     fan.publisher = conn;
@@ -559,144 +667,23 @@ void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     fan_wipe(&fan);
 }
 
-/* ── what waited ── */
-
-static bool restore_identifier(struct fmx_conn *conn, uint16_t id, uint64_t tag)
+void fmx_gateway_give_to(struct fmx_conn *conn, struct fmx_payload *payload, bool is_owed)
 {
-    enum fmx_status status = fmx_inflight_restore(&conn->session.out, id, tag);
+    struct fan fan;
 
-    while (status == FMX_FULL && fmx_conn_grow_window(conn)) {
-        status = fmx_inflight_restore(&conn->session.out, id, tag);
-    }
-    return status == FMX_OK;
+    fan_init_stored(&fan, fmx_gateway_of(conn->shard), payload);
+    fan.receivers_count = 1;
+    fan.is_owed = is_owed;
+    give_to_conn(&fan, conn, payload->qos);
+    fan_wipe(&fan);
 }
 
-/* The identifier it had before; a fresh one only if memory has no room for the gap. */
-static enum fmx_status take_identifier(struct fmx_conn *conn, uint16_t before, size_t bytes,
-                                       uint64_t tag, uint16_t *out_id)
+void fmx_gateway_keep_for(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
+                          struct fmx_payload *payload)
 {
-    struct fmx_publish probe = {.qos = 1};
+    struct fan fan;
 
-    if (before != 0 && bytes <= conn->session.peer_packet_bytes_max &&
-        restore_identifier(conn, before, tag)) {
-        *out_id = before;
-        return FMX_OK;
-    }
-    enum fmx_status status = fmx_session_publish(&conn->session, &probe, bytes, tag);
-    *out_id = probe.packet_id;
-    return status;
-}
-
-static void send_stored(struct fmx_conn *conn, const struct fmx_backlog_entry *entry)
-{
-    enum fmx_version version = (enum fmx_version)conn->session.version;
-    bool is_kept = fmx_gateway_part(conn)->is_kept;
-    struct fmx_packet packet = {.kind = FMX_PUBLISH};
-    uint64_t tag = TAG_NOTHING;
-
-    fmx_payload_view(entry->payload, conn->shard->now_ns, &packet.publish);
-    packet.publish.qos = 1;
-    packet.publish.packet_id = 1;
-    packet.publish.dup = entry->packet_id != 0;
-    if (is_kept) {
-        tag = (uint64_t)(uintptr_t)fmx_payload_take(entry->payload);
-    }
-    size_t bytes = fmx_encode_bytes(&packet, version);
-    enum fmx_status status =
-        bytes == 0 ? FMX_E_TOO_LARGE
-                   : take_identifier(conn, entry->packet_id, bytes, tag, &packet.publish.packet_id);
-    if (status != FMX_OK) {
-        drop_tag(tag);
-        fmx_count(&conn->shard->counters.dropped_too_large, 1);
-        return;
-    }
-    fmx_conn_send(conn, &packet);
-    count_out(conn, 1);
-}
-
-void fmx_gateway_pump(struct fmx_conn *conn)
-{
-    struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    struct fmx_backlog_entry entry;
-
-    while (part->backlog.count > 0 && conn->session.state == FMX_SESSION_OPEN &&
-           !fmx_conn_is_full(conn) && fmx_conn_make_window(conn)) {
-        (void)fmx_backlog_pop(&part->backlog, &entry);
-        if (fmx_payload_is_expired(entry.payload, conn->shard->now_ns)) {
-            fmx_count(&conn->shard->counters.dropped_expired, 1);
-        } else {
-            send_stored(conn, &entry);
-        }
-        fmx_payload_give(entry.payload);
-    }
-}
-
-void fmx_gateway_on_puback(struct fmx_conn *conn, uint64_t tag)
-{
-    fmx_count(&conn->shard->counters.pubacks_in, 1);
-    drop_tag(tag);
-    fmx_gateway_pump(conn);
-}
-
-void fmx_gateway_collect_unacked(struct fmx_conn *conn)
-{
-    struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    struct fmx_inflight *out = &conn->session.out;
-    struct fmx_backlog unacked = {0};
-    uint64_t position = out->first;
-    uint64_t tag;
-    uint16_t id;
-
-    while (fmx_inflight_next(out, &position, &id, &tag) == FMX_OK) {
-        struct fmx_backlog_entry entry = {.payload = (struct fmx_payload *)(uintptr_t)tag,
-                                          .packet_id = id};
-        if (tag != TAG_NOTHING && !fmx_backlog_push(&unacked, &entry)) {
-            drop_tag(tag);
-            fmx_count(&conn->shard->counters.dropped_qos1, 1);
-        }
-    }
-    fmx_inflight_init(out, out->tags, out->capacity);
-    uint32_t dropped = fmx_backlog_append(&unacked, &part->backlog);
-    fmx_count(&conn->shard->counters.dropped_qos1, dropped);
-    part->backlog = unacked;
-}
-
-/* ── publishers that wait ── */
-
-static bool has_congestion(const struct fmx_shard *shard)
-{
-    for (uint32_t to = 0; to < shard->shards_count; to++) {
-        if (fmx_shard_is_congested(shard, to)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void fmx_gateway_go_on(struct fmx_gateway_shard *gateway)
-{
-    if (gateway->congested == NULL || has_congestion(gateway->shard)) {
-        return;
-    }
-    while (gateway->congested != NULL) {
-        struct fmx_conn *conn = gateway->congested;
-        gateway->congested = fmx_gateway_part(conn)->next_congested;
-        fmx_gateway_part(conn)->is_congested = false;
-        fmx_conn_go_on(conn);
-    }
-}
-
-void fmx_gateway_forget_congested(struct fmx_conn *conn)
-{
-    struct fmx_conn **link = &fmx_gateway_of(conn->shard)->congested;
-
-    while (fmx_gateway_part(conn)->is_congested) {
-        FMX_ASSERT(*link != NULL);
-        if (*link == conn) {
-            *link = fmx_gateway_part(conn)->next_congested;
-            fmx_gateway_part(conn)->is_congested = false;
-        } else {
-            link = &fmx_gateway_part(*link)->next_congested;
-        }
-    }
+    fan_init_stored(&fan, gateway, payload);
+    keep_for_absent(&fan, identity);
+    fan_wipe(&fan);
 }

@@ -22,16 +22,15 @@
  */
 #include "engine/roles/directory.h"
 
+#include "engine/clock.h"
 #include "engine/router.h"
 #include "proto/limits.h"
 
 enum fmx_status fmx_directory_open(struct fmx_directory *directory, struct fmx_shard *shard,
                                    uint32_t identities_max,
-                                   void (*forget_subscriptions)(struct fmx_shard *,
-                                                                struct fmx_kept *))
+                                   const struct fmx_directory_events *events)
 {
-    *directory =
-        (struct fmx_directory){.shard = shard, .forget_subscriptions = forget_subscriptions};
+    *directory = (struct fmx_directory){.shard = shard, .events = events};
     return fmx_slab_open(&directory->identities, sizeof(struct fmx_identity), identities_max);
 }
 
@@ -45,16 +44,15 @@ struct fmx_identity *fmx_directory_peek(struct fmx_directory *directory, uint32_
     return identity == FMX_IDENTITY_NONE ? NULL : fmx_slab_peek(&directory->identities, identity);
 }
 
-static struct fmx_identity *find(struct fmx_directory *directory, uint64_t hash,
-                                 const struct fmx_blob *client_id)
+struct fmx_identity *fmx_directory_find(struct fmx_directory *directory, uint64_t hash,
+                                        fmx_slice key)
 {
     uint32_t probe = UINT32_MAX;
     uint32_t value;
 
     while ((value = fmx_index_find(&directory->index, hash, &probe)) != FMX_INDEX_NONE) {
         struct fmx_identity *identity = fmx_slab_at(&directory->identities, value);
-        if (identity->hash == hash && identity->client_id->bytes == client_id->bytes &&
-            memcmp(identity->client_id->data, client_id->data, client_id->bytes) == 0) {
+        if (identity->hash == hash && fmx_slice_equal(fmx_blob_slice(identity->client_id), key)) {
             return identity;
         }
     }
@@ -89,7 +87,7 @@ static void forget(struct fmx_directory *directory, struct fmx_identity *identit
         return;
     }
     fmx_wheel_disarm(&directory->shard->wheel, &kept->expiry);
-    directory->forget_subscriptions(directory->shard, kept);
+    directory->events->forget(directory->shard, kept);
     fmx_count_down(&directory->shard->counters.stored_now, kept->backlog.count);
     fmx_backlog_wipe(&kept->backlog);
     free(kept);
@@ -110,15 +108,24 @@ static bool keep(struct fmx_identity *identity)
     return true;
 }
 
+/* `gone_ns`: how long its client has been away already. */
+static void arm_expiry(struct fmx_directory *directory, struct fmx_kept *kept, uint64_t gone_ns)
+{
+    uint64_t span_ns = kept->expiry_s * FMX_NS_PER_S;
+    uint64_t left_ns = span_ns > gone_ns ? span_ns - gone_ns : 0;
+
+    if (kept->expiry_s != UINT32_MAX) {
+        fmx_wheel_arm(&directory->shard->wheel, &kept->expiry, directory->shard->now_ns + left_ns);
+    }
+}
+
 static void enter_away(struct fmx_directory *directory, struct fmx_identity *identity)
 {
     struct fmx_kept *kept = identity->kept;
 
     fmx_count(&directory->shard->counters.parked_now, 1);
-    if (kept->expiry_s != UINT32_MAX) {
-        fmx_wheel_arm(&directory->shard->wheel, &kept->expiry,
-                      directory->shard->now_ns + kept->expiry_s * FMX_NS_PER_S);
-    }
+    directory->events->changed(directory->shard, identity);
+    arm_expiry(directory, kept, 0);
 }
 
 static void leave_away(struct fmx_directory *directory, struct fmx_identity *identity)
@@ -176,6 +183,13 @@ static void grant(struct fmx_directory *directory, struct fmx_identity *identity
     }
     identity->owner = claim->claim.session;
     identity->since_ns = claim->claim.since_ns;
+    if (identity->kept != NULL) {
+        directory->owned_kept++;
+        identity->kept->expiry_s = claim->claim.expiry_s;
+        identity->kept->flags = claim->claim.flags;
+        identity->kept->away_ms = 0;
+        directory->events->changed(directory->shard, identity);
+    }
     answer(directory, claim, identity, FMX_OK, session_present);
 }
 
@@ -225,8 +239,14 @@ static void wait_for_release(struct fmx_directory *directory, struct fmx_identit
 void fmx_directory_on_claim(struct fmx_directory *directory, struct fmx_msg *message)
 {
     struct fmx_blob *client_id = message->claim.client_id;
-    struct fmx_identity *identity = find(directory, message->claim.hash, client_id);
+    struct fmx_identity *identity =
+        fmx_directory_find(directory, message->claim.hash, fmx_blob_slice(client_id));
 
+    if (!directory->events->may_connect(directory->shard, message)) {
+        free(client_id);
+        answer(directory, message, NULL, FMX_LIMIT_CONNECT_RATE, false);
+        return;
+    }
     if (identity == NULL) {
         identity = add(directory, message->claim.hash, client_id);
         if (identity == NULL) {
@@ -261,6 +281,7 @@ static void settle(struct fmx_directory *directory, struct fmx_identity *identit
     identity->owner = FMX_SESSION_NONE;
     identity->releasing = false;
     identity->next_claim = NULL;
+    directory->owned_kept -= identity->kept != NULL;
     if (identity->kept != NULL && identity->kept->expiry_s == 0) {
         forget(directory, identity);
     }
@@ -268,6 +289,7 @@ static void settle(struct fmx_directory *directory, struct fmx_identity *identit
         grant(directory, identity, claim);
         free(claim);
     } else if (identity->kept != NULL) {
+        identity->kept->away_ms = fmx_clock_unix_ms();
         enter_away(directory, identity);
     } else {
         remove_identity(directory, identity);
@@ -287,6 +309,10 @@ static void take_parcel(struct fmx_directory *directory, struct fmx_kept *kept,
     kept->backlog = (struct fmx_backlog){0};
     uint32_t dropped = fmx_parcel_unpack(parcel, &kept->backlog);
     dropped += fmx_backlog_append(&kept->backlog, &later);
+    for (uint32_t i = 0; i < kept->backlog.count; i++) {
+        directory->events->stored(directory->shard, kept,
+                                  fmx_backlog_at(&kept->backlog, i)->payload);
+    }
     fmx_count(&directory->shard->counters.stored_now, kept->backlog.count);
     fmx_count_down(&directory->shard->counters.stored_now, before);
     fmx_count(&directory->shard->counters.dropped_qos1, dropped);
@@ -369,6 +395,38 @@ void fmx_directory_on_gone(struct fmx_directory *directory, struct fmx_msg *mess
     } else if (!identity->releasing) {
         ask_for_release(directory, identity, FMX_PEER_CLOSED);
     }
+}
+
+struct fmx_identity *fmx_directory_restore(struct fmx_directory *directory, struct fmx_blob *key,
+                                           uint64_t hash, uint32_t expiry_s, uint64_t away_ms)
+{
+    struct fmx_identity *identity = add(directory, hash, key);
+
+    if (identity == NULL) {
+        free(key);
+        return NULL;
+    }
+    if (!keep(identity)) {
+        remove_identity(directory, identity);
+        return NULL;
+    }
+    identity->kept->expiry_s = expiry_s;
+    identity->kept->away_ms = away_ms;
+    return identity;
+}
+
+void fmx_directory_settle_in(struct fmx_directory *directory, struct fmx_identity *identity)
+{
+    uint64_t away_ms = identity->kept->away_ms;
+    uint64_t now_ms = fmx_clock_unix_ms();
+    uint64_t gone_ns = away_ms > 0 && away_ms < now_ms ? (now_ms - away_ms) * FMX_NS_PER_MS : 0;
+
+    if (away_ms == 0) { /* its client was there when the process ended */
+        identity->kept->away_ms = now_ms;
+        directory->events->changed(directory->shard, identity);
+    }
+    fmx_count(&directory->shard->counters.parked_now, 1);
+    arm_expiry(directory, identity->kept, gone_ns);
 }
 
 void fmx_directory_on_expiry(struct fmx_directory *directory, struct fmx_timer *timer)

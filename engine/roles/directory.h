@@ -43,27 +43,49 @@ struct fmx_identity {
     bool releasing;              /* RELEASE is on its way to the owner */
 };
 
+/* What home knows of how messages reach a session without a subscription. */
+enum {
+    FMX_KEPT_AUTO = 1 << 0,   /* every system topic of its own does */
+    FMX_KEPT_NOTIFY = 1 << 1, /* error notices do */
+    FMX_KEPT_RRPC = 1 << 2,   /* calls on custom topics are wanted */
+};
+
 /* The state of a session that may outlive its connection. */
 struct fmx_kept {
+    uint64_t store_id;      /* of the session on disk; 0: there is no store */
+    uint64_t away_ms;       /* UNIX time since when its client is away; 0: it is not */
     uint32_t identity;      /* slot index, for the timer */
     uint32_t subscriptions; /* head of its chain in the router of this shard */
     uint32_t subscriptions_count;
     uint32_t expiry_s;
+    uint8_t flags;              /* FMX_KEPT_… */
     struct fmx_timer expiry;    /* armed while its client is away */
     struct fmx_backlog backlog; /* what came while its client was away */
+};
+
+/* What the directory's owner does about what is kept. */
+struct fmx_directory_events {
+    /* The session is given up: its subscriptions go, and what of it is on disk. */
+    void (*forget)(struct fmx_shard *shard, struct fmx_kept *kept);
+    /* Its client has come, or left (kept->away_ms), or its terms have changed. */
+    void (*changed)(struct fmx_shard *shard, struct fmx_identity *identity);
+    /* A message handed over by its last connection waits here now. */
+    void (*stored)(struct fmx_shard *shard, struct fmx_kept *kept, struct fmx_payload *payload);
+    /* May this claim's client connect now? */
+    bool (*may_connect)(struct fmx_shard *shard, const struct fmx_msg *claim);
 };
 
 struct fmx_directory {
     struct fmx_shard *shard;
     struct fmx_slab identities;
     struct fmx_index index;
-    void (*forget_subscriptions)(struct fmx_shard *shard, struct fmx_kept *kept);
+    const struct fmx_directory_events *events;
+    uint32_t owned_kept; /* identities that have both an owner and something kept */
 };
 
 enum fmx_status fmx_directory_open(struct fmx_directory *directory, struct fmx_shard *shard,
                                    uint32_t identities_max,
-                                   void (*forget_subscriptions)(struct fmx_shard *,
-                                                                struct fmx_kept *)) FMX_MUST_USE;
+                                   const struct fmx_directory_events *events) FMX_MUST_USE;
 void fmx_directory_close(struct fmx_directory *directory);
 
 /* Messages of the table above, at home. Owned pointers in the message are taken over. */
@@ -73,6 +95,20 @@ void fmx_directory_on_released(struct fmx_directory *directory, struct fmx_msg *
 
 /* A kept session's expiry is due. */
 void fmx_directory_on_expiry(struct fmx_directory *directory, struct fmx_timer *timer);
+
+/* The identity with this key, or NULL. */
+struct fmx_identity *fmx_directory_find(struct fmx_directory *directory, uint64_t hash,
+                                        fmx_slice key);
+
+/*
+ * Before the first claim: a session that was kept when the process last ended. Takes over its key.
+ * NULL: no memory.
+ */
+struct fmx_identity *fmx_directory_restore(struct fmx_directory *directory, struct fmx_blob *key,
+                                           uint64_t hash, uint32_t expiry_s, uint64_t away_ms);
+
+/* It has all that is restored of it, and is away from here on. */
+void fmx_directory_settle_in(struct fmx_directory *directory, struct fmx_identity *identity);
 
 /* The identity in a slot: asserted to be there, or NULL if it is not. */
 struct fmx_identity *fmx_directory_at(struct fmx_directory *directory, uint32_t identity);

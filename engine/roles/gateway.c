@@ -5,10 +5,12 @@
  *                 the table at the end of this file
  * Memory:         fmx_gateway from open to close; a shard's part from its first turn to the close
  * Threads:        as include/fleetmux/gateway.h says
- * Not here:       sessions, subscriptions, delivery: see the map in engine/roles/gateway.h
+ * Not here:       what a service calls: gateway_calls.c; the rest: see the map in
+ *                 engine/roles/gateway.h
  */
 #include "engine/roles/gateway.h"
 
+#include "engine/clock.h"
 #include "engine/options.h"
 #include "engine/roles/address.h"
 #include "proto/limits.h"
@@ -20,26 +22,51 @@
 
 /* ── options ── */
 
-void fmx_gateway_options_init(struct fmx_gateway_options *options)
+static struct fmx_limits default_limits(enum fmx_profile profile)
+{
+    struct fmx_limits limits;
+
+#define FMX_LIMITS_DEFAULT(name, least, most, open, platform, may_be_unlimited, words)             \
+    limits.name = profile == FMX_PROFILE_OPEN ? (open) : (platform);
+    FMX_LIMITS_LIST(FMX_LIMITS_DEFAULT)
+#undef FMX_LIMITS_DEFAULT
+    return limits;
+}
+
+void fmx_gateway_options_init(struct fmx_gateway_options *options, enum fmx_profile profile)
 {
     *options = (struct fmx_gateway_options){
-        .profile = FMX_PROFILE_OPEN,
+        .profile = profile,
         .backlog = 4096,
         .connect_timeout_ms = 10000,
-        .packet_bytes_max = 1048576,
-        .inflight_max = 4096,
-        .receive_max = 1024,
-        .topic_alias_max = 32,
-        .topic_bytes_max = 65535,
-        .topic_levels_max = 128,
-        .user_properties_max = 1024,
-        .subscriptions_max = 10000,
-        .queue_messages_max = 10000,
-        .queue_bytes_max = 16u << 20,
-        .session_expiry_max_s = 604800,
+        .limits = default_limits(profile),
+        .publisher_qos_decides = profile == FMX_PROFILE_PLATFORM,
         .retain_is_refused = true,
+        .clamps_keepalive = true,
     };
     fmx_mux_options_init(&options->mux);
+}
+
+static enum fmx_status check_profile(const struct fmx_gateway_options *options, char *error,
+                                     size_t error_bytes)
+{
+    const char *words = NULL;
+
+    if (options->profile == FMX_PROFILE_OPEN) {
+        if (options->registry != NULL || options->callbacks.on_device != NULL) {
+            words =
+                "registry: the open profile has no devices; choose the platform's, or leave it out";
+        }
+    } else if (options->profile != FMX_PROFILE_PLATFORM) {
+        words = "profile: open or platform";
+    } else if ((options->registry == NULL) == (options->callbacks.on_device == NULL)) {
+        words = "registry: the platform profile needs to know its devices: give a file made by "
+                "'fleetmux registry create', or on_device, and not both";
+    }
+    if (words != NULL) {
+        snprintf(error, error_bytes, "%s", words);
+    }
+    return words == NULL ? FMX_OK : FMX_E_OPTION;
 }
 
 static enum fmx_status check_options(const struct fmx_gateway_options *options, char *error,
@@ -49,67 +76,84 @@ static enum fmx_status check_options(const struct fmx_gateway_options *options, 
         {"listen_count", options->listen_count, 1, FMX_LISTENERS_MAX},
         {"backlog", options->backlog, 1, 1u << 20},
         {"connect_timeout_ms", options->connect_timeout_ms, 100, 600000},
-        {"packet_bytes_max", options->packet_bytes_max, 16, FMX_PACKET_BYTES_MAX},
-        {"inflight_max", options->inflight_max, 1, FMX_INFLIGHT_MAX},
-        {"receive_max", options->receive_max, 1, 65535},
-        {"topic_bytes_max", options->topic_bytes_max, 1, 65535},
-        {"topic_levels_max", options->topic_levels_max, 1, FMX_TOPIC_LEVELS_MAX},
-        {"subscriptions_max", options->subscriptions_max, 0, 1u << 24},
-        {"queue_messages_max", options->queue_messages_max, 0, 1u << 24},
     };
     enum fmx_status status = fmx_mux_check_options(&options->mux, error, error_bytes);
 
+    if (status == FMX_OK) {
+        status = check_profile(options, error, error_bytes);
+    }
+    if (status == FMX_OK) {
+        status = fmx_limits_check(&options->limits, error, error_bytes);
+    }
     if (status != FMX_OK) {
         return status;
-    }
-    if (options->profile != FMX_PROFILE_OPEN) {
-        snprintf(error, error_bytes, "profile: only 'open' is part of this version");
-        return FMX_E_OPTION;
     }
     if (options->listen == NULL) {
         snprintf(error, error_bytes, "listen is missing: give at least one ADDRESS:PORT");
         return FMX_E_OPTION;
     }
-    if (options->keepalive_max_s != 0 && options->keepalive_min_s > options->keepalive_max_s) {
-        snprintf(error, error_bytes,
-                 "keepalive_min_s is %u: it must not be above keepalive_max_s, %u",
-                 options->keepalive_min_s, options->keepalive_max_s);
-        return FMX_E_OPTION;
-    }
     return fmx_options_check(ranges, sizeof(ranges) / sizeof(ranges[0]), error, error_bytes);
 }
 
-static struct fmx_session_options session_options(const struct fmx_gateway_options *options)
+/* A connection that has not said CONNECT yet: nobody knows its product's terms. */
+static struct fmx_session_options options_before_connect(const struct fmx_gateway_options *options)
 {
-    return (struct fmx_session_options){
-        .packet_bytes_max = options->packet_bytes_max,
-        .inflight_max = options->inflight_max,
-        .session_expiry_max_s = options->session_expiry_max_s,
-        .topic_bytes_max = options->topic_bytes_max,
-        .topic_levels_max = options->topic_levels_max,
-        .user_properties_max = options->user_properties_max,
-        .receive_max = options->receive_max,
-        .topic_alias_max = options->topic_alias_max,
-        .keepalive_min_s = options->keepalive_min_s,
-        .keepalive_max_s = options->keepalive_max_s,
-        .retain_is_refused = options->retain_is_refused,
-    };
+    struct fmx_session_options session;
+
+    fmx_product_session_options(&options->limits, options, &session);
+    session.keepalive_min_s = 0;
+    session.keepalive_max_s = 0;
+    return session;
 }
 
 /* ── the role ── */
 
-static void forget_subscriptions(struct fmx_shard *shard, struct fmx_kept *kept)
+static void forget(struct fmx_shard *shard, struct fmx_kept *kept)
 {
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+
+    fmx_journal_forget(gateway, kept);
     fmx_count_down(&shard->counters.subscriptions_now, kept->subscriptions_count);
     kept->subscriptions_count = 0;
-    fmx_gateway_unsubscribe_all(fmx_gateway_of(shard), &kept->subscriptions);
+    fmx_gateway_unsubscribe_all(gateway, &kept->subscriptions);
 }
 
-static void forget_nothing(struct fmx_shard *shard, struct fmx_kept *kept)
+static void changed(struct fmx_shard *shard, struct fmx_identity *identity)
 {
-    (void)shard;
+    fmx_journal_session(fmx_gateway_of(shard), identity);
+}
+
+static void stored(struct fmx_shard *shard, struct fmx_kept *kept, struct fmx_payload *payload)
+{
+    fmx_journal_message(fmx_gateway_of(shard), kept, payload);
+}
+
+static bool may_connect(struct fmx_shard *shard, const struct fmx_msg *claim)
+{
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+    fmx_slice key = fmx_blob_slice(claim->claim.client_id);
+    uint32_t per_minute = fmx_gateway_limits_of(gateway, key)->connects_per_minute;
+
+    if (per_minute == FMX_UNLIMITED ||
+        fmx_connect_rate_allows(&gateway->connect_rate, claim->claim.hash, per_minute,
+                                shard->now_ns)) {
+        return true;
+    }
+    fmx_count(&shard->counters.refused_connect_rate, 1);
+    return false;
+}
+
+static void forget_at_close(struct fmx_shard *shard, struct fmx_kept *kept)
+{
+    (void)shard; /* what is on disk stays, and nobody is left to be told */
     (void)kept;
 }
+
+static const struct fmx_directory_events directory_events = {
+    .forget = forget, .changed = changed, .stored = stored, .may_connect = may_connect};
+
+static const struct fmx_directory_events closing_events = {
+    .forget = forget_at_close, .changed = changed, .stored = stored, .may_connect = may_connect};
 
 static enum fmx_status open_parts(struct fmx_gateway_shard *gateway, struct fmx_shard *shard)
 {
@@ -123,10 +167,21 @@ static enum fmx_status open_parts(struct fmx_gateway_shard *gateway, struct fmx_
     for (uint32_t i = 0; i < shard->shards_count; i++) {
         gateway->remote_heads[i] = FMX_SUBSCRIPTION_NONE;
     }
+    fmx_products_init(&gateway->products, &gateway->gateway->options, gateway->gateway->devices,
+                      shard->index);
+    gateway->open_product = fmx_products_get(&gateway->products, (fmx_slice){0});
+    if (gateway->open_product == NULL) {
+        return FMX_LIMIT_MEMORY;
+    }
     enum fmx_status status = fmx_router_open(&gateway->router, fmx_options_seed());
-    return status != FMX_OK ? status
-                            : fmx_directory_open(&gateway->directory, shard, FMX_SLAB_SLOTS_MAX,
-                                                 forget_subscriptions);
+    if (status == FMX_OK) {
+        status =
+            fmx_directory_open(&gateway->directory, shard, FMX_SLAB_SLOTS_MAX, &directory_events);
+    }
+    if (status == FMX_OK) {
+        status = fmx_calls_open(&gateway->calls, shard);
+    }
+    return status == FMX_OK ? fmx_journal_read(gateway) : status;
 }
 
 static enum fmx_status open_shard(struct fmx_shard *shard)
@@ -138,7 +193,10 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     }
     gateway->gateway = shard->options->role_user;
     gateway->shard = shard;
+    gateway->caller = (struct fmx_gateway_caller){
+        .on_shard = shard, .gateway = gateway->gateway, .shard = shard->index};
     gateway->assigned_seed = fmx_options_seed();
+    gateway->messages = fmx_options_seed() & UINT32_MAX;
     shard->role_state = gateway;
     return open_parts(gateway, shard);
 }
@@ -150,13 +208,18 @@ static void close_shard(struct fmx_shard *shard)
     if (gateway == NULL) {
         return;
     }
+    fmx_service_close(gateway);
+    fmx_calls_close(&gateway->calls);
     if (gateway->directory.shard != NULL) {
-        gateway->directory.forget_subscriptions = forget_nothing; /* nobody is left to be told */
+        gateway->directory.events = &closing_events;
         fmx_directory_close(&gateway->directory);
     }
+    fmx_journal_close(gateway);
     if (gateway->router != NULL) {
         fmx_router_close(gateway->router);
     }
+    fmx_products_wipe(&gateway->products);
+    fmx_connect_rate_wipe(&gateway->connect_rate);
     free(gateway->remote_heads);
     free(gateway->wants_all);
     free(gateway->filter_scratch);
@@ -169,38 +232,123 @@ static void on_open(struct fmx_conn *conn)
     (void)conn; /* CONNECT is the first that counts */
 }
 
+/* One that only fetches its credentials has nothing else to do here. */
+static bool is_registering(struct fmx_conn *conn)
+{
+    const struct fmx_device_state *device = fmx_gateway_part(conn)->device;
+
+    return device != NULL && device->is_registering;
+}
+
+static void on_subscribe(struct fmx_conn *conn, const struct fmx_packet *packet)
+{
+    if (is_registering(conn)) {
+        fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
+    } else {
+        fmx_gateway_on_subscribe(conn, packet);
+    }
+}
+
 static void on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag)
 {
+    const struct fmx_profile_rules *profile = fmx_gateway_of(conn->shard)->gateway->profile;
+    struct fmx_counters *counters = &conn->shard->counters;
+
     switch (packet->kind) {
     case FMX_CONNECT:
-        fmx_gateway_on_connect(conn, &packet->connect);
+        profile->on_connect(conn, &packet->connect);
         break;
     case FMX_PUBLISH:
-        fmx_gateway_publish_from(conn, &packet->publish);
+        fmx_count(packet->publish.qos == 0 ? &counters->publishes_in_qos0
+                                           : &counters->publishes_in_qos1,
+                  1);
+        profile->on_publish(conn, &packet->publish);
         break;
     case FMX_PUBACK:
         fmx_gateway_on_puback(conn, tag);
         break;
     case FMX_SUBSCRIBE:
     case FMX_UNSUBSCRIBE:
-        fmx_gateway_on_subscribe(conn, packet);
+        on_subscribe(conn, packet);
         break;
     default:
         break; /* DISCONNECT: the end follows */
     }
 }
 
+/* Limits that end a connection are counted where it ends. */
+static void count_limit(struct fmx_conn *conn)
+{
+    struct fmx_counters *counters = &conn->shard->counters;
+
+    switch (conn->cause) {
+    case FMX_LIMIT_PACKET:
+        fmx_count(&counters->limited_packet, 1);
+        break;
+    case FMX_LIMIT_TOPIC:
+        fmx_count(&counters->limited_topic, 1);
+        break;
+    case FMX_PEER_RECEIVE_MAX:
+        fmx_count(&counters->limited_receive_max, 1);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The platform's numbers for why a device is offline. */
+static uint16_t offline_code(enum fmx_status cause)
+{
+    switch (cause) {
+    case FMX_PEER_DISCONNECT:
+    case FMX_PEER_CLOSED:
+        return 400;
+    case FMX_E_TAKEN_OVER:
+        return 427;
+    case FMX_LIMIT_RATE:
+    case FMX_LIMIT_QUEUE:
+        return 429;
+    case FMX_PEER_KEEPALIVE:
+        return 520;
+    case FMX_PEER_NOT_AUTHORIZED:
+        return 522;
+    default:
+        return fmx_status_class(cause) == FMX_CLASS_PEER ? 400 : 500;
+    }
+}
+
+static void report_end(struct fmx_conn *conn)
+{
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
+    const struct fmx_gateway_options *options = &gateway->gateway->options;
+    char address[FMX_ADDRESS_TEXT_BYTES];
+    struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
+    struct fmx_gateway_end end = {
+        .id = session.id,
+        .caller = session.caller,
+        .cause = conn->cause,
+        .offline_code = offline_code(conn->cause),
+        .last_in_ms = fmx_gateway_unix_ms(conn->last_in_ns, conn->shard->now_ns),
+        .client_id = session.client_id,
+        .product_key = session.product_key,
+        .device_name = session.device_name,
+        .address = session.address,
+    };
+
+    if (options->callbacks.on_close != NULL) {
+        options->callbacks.on_close(options->user, &end);
+    }
+}
+
 static void on_close(struct fmx_conn *conn)
 {
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
 
+    count_limit(conn);
     if (part->is_open) {
         fmx_count_down(&conn->shard->counters.sessions_now, 1);
-        if (options->callbacks.on_close != NULL) {
-            options->callbacks.on_close(options->user, fmx_conn_id(conn), conn->cause);
-        }
-    } else if (part->names != NULL) {
+        report_end(conn);
+    } else if (conn->session.connect_came && !is_registering(conn)) {
         fmx_count(&conn->shard->counters.sessions_refused, 1);
     }
     fmx_gateway_session_ended(conn);
@@ -208,7 +356,20 @@ static void on_close(struct fmx_conn *conn)
 
 static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
 {
-    fmx_directory_on_expiry(&fmx_gateway_of(shard)->directory, timer);
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+
+    switch ((enum fmx_gateway_timer)timer->sub_kind) {
+    case FMX_GATEWAY_TIMER_KEPT:
+        fmx_directory_on_expiry(&gateway->directory, timer);
+        break;
+    case FMX_GATEWAY_TIMER_CALL:
+        fmx_service_on_overdue(gateway, timer);
+        break;
+    case FMX_GATEWAY_TIMER_UP:
+    case FMX_GATEWAY_TIMER_DOWN:
+        fmx_platform_on_timer(timer);
+        break;
+    }
 }
 
 static void kick(struct fmx_shard *shard, const struct fmx_msg *message)
@@ -216,8 +377,52 @@ static void kick(struct fmx_shard *shard, const struct fmx_msg *message)
     struct fmx_conn *conn = fmx_shard_find(shard, message->about.session);
 
     if (conn != NULL) {
-        fmx_conn_close(conn, FMX_E_KICKED);
+        fmx_conn_close(conn, message->about.cause);
     }
+}
+
+static void on_product(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
+{
+    fmx_slice key = fmx_blob_slice(message->product.key);
+    uint32_t cursor = 0;
+    struct fmx_conn *conn;
+
+    if (!fmx_products_reload(&gateway->products, key)) {
+        while ((conn = fmx_slab_next(&gateway->shard->conns, &cursor)) != NULL) {
+            if (fmx_slice_equal(fmx_gateway_product_key(fmx_gateway_part(conn)), key)) {
+                fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
+            }
+        }
+    }
+    free(message->product.key);
+}
+
+static void on_limits(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
+{
+    struct fmx_limits_change *change = message->limits.change;
+    fmx_slice key = {.data = change->key, .bytes = change->key_bytes};
+
+    if (fmx_products_override(&gateway->products, key, &change->override) != FMX_OK) {
+        fmx_log_line(&gateway->shard->options->log, FMX_LOG_ERROR,
+                     "limits: no memory for what is announced to new sessions");
+    }
+    free(change);
+}
+
+static void on_call_answer(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
+{
+    struct fmx_publish publish;
+
+    fmx_payload_view(message->call.payload, gateway->shard->now_ns, &publish);
+    fmx_calls_answer(&gateway->calls, message->call.message_id, message->call.hash,
+                     publish.payload);
+    fmx_payload_give(message->call.payload);
+}
+
+static void on_settled(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
+{
+    (void)fmx_store_drop_message(gateway->gateway->store, gateway->shard->index,
+                                 message->settled.store_id);
 }
 
 static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
@@ -262,6 +467,36 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
     case FMX_MSG_KICK:
         kick(shard, message);
         break;
+    case FMX_MSG_ORDER:
+        fmx_service_on_order(gateway, message->order.order);
+        break;
+    case FMX_MSG_ORDER_TO:
+        fmx_service_on_order_to(gateway, message);
+        break;
+    case FMX_MSG_CALL_ANSWER:
+        on_call_answer(gateway, message);
+        break;
+    case FMX_MSG_CALL_END:
+        fmx_calls_end(&gateway->calls, message->call.message_id,
+                      (enum fmx_call_code)message->call.code);
+        break;
+    case FMX_MSG_BROADCAST:
+        fmx_service_on_broadcast(gateway, message);
+        break;
+    case FMX_MSG_PRODUCT:
+        on_product(gateway, message);
+        break;
+    case FMX_MSG_LIMITS:
+        on_limits(gateway, message);
+        break;
+    case FMX_MSG_REGISTERED:
+        fmx_platform_on_registered(gateway, message);
+        break;
+    case FMX_MSG_SETTLED:
+        on_settled(gateway, message);
+        break;
+    case FMX_MSG_COMMITTED:
+        break; /* it has woken us: on_turn looks */
     case FMX_MSG_NONE:
     case FMX_MSG_STOP:
     case FMX_MSG_BEGIN:
@@ -303,31 +538,74 @@ void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message)
     case FMX_MSG_DELIVER:
         fmx_payload_give(message->deliver.payload);
         break;
+    case FMX_MSG_ORDER:
+    case FMX_MSG_ORDER_TO:
+        fmx_order_fail(message->order.order);
+        break;
+    case FMX_MSG_CALL_ANSWER:
+        fmx_payload_give(message->call.payload);
+        break;
+    case FMX_MSG_BROADCAST:
+        free(message->broadcast.product_key);
+        if (message->broadcast.payload != NULL) {
+            fmx_payload_give(message->broadcast.payload);
+        }
+        break;
+    case FMX_MSG_PRODUCT:
+        free(message->product.key);
+        break;
+    case FMX_MSG_LIMITS:
+        free(message->limits.change);
+        break;
+    case FMX_MSG_REGISTERED:
+        free(message->registered.secret);
+        free(message->registered.client_id);
+        break;
     default:
         break;
     }
 }
 
-/* What is kept in memory ends with the process: nobody has to wait for a home any more. */
+/*
+ * What is kept in memory ends with the process: nobody has to wait for a home any more. What goes
+ * to disk is handed over first.
+ */
 static void on_stop(struct fmx_shard *shard)
 {
     uint32_t cursor = 0;
     struct fmx_conn *conn;
 
+    if (fmx_gateway_of(shard)->gateway->store != NULL) {
+        return;
+    }
     while ((conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
         fmx_conn_unhold(conn);
     }
 }
 
+/* A home with a store waits for what sessions on other shards still have. */
 static bool is_drained(struct fmx_shard *shard)
 {
-    (void)shard;
-    return true;
+    const struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+
+    return gateway->gateway->store == NULL || gateway->directory.owned_kept == 0 ||
+           shard->now_ns >= shard->drain_deadline_ns;
 }
 
 static void on_turn(struct fmx_shard *shard)
 {
-    fmx_gateway_go_on(fmx_gateway_of(shard));
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+    const struct fmx_gateway_options *options = &gateway->gateway->options;
+
+    if (gateway->batch_is_open) {
+        gateway->batch_is_open = false;
+        if (options->callbacks.on_batch != NULL) {
+            options->callbacks.on_batch(options->user, shard->index);
+        }
+    }
+    fmx_gateway_go_on(gateway);
+    fmx_service_go_on(gateway);
+    fmx_journal_go_on(gateway);
 }
 
 static const struct fmx_role gateway_role = {
@@ -337,6 +615,7 @@ static const struct fmx_role gateway_role = {
     .close_shard = close_shard,
     .on_open = on_open,
     .on_packet = on_packet,
+    .on_peer_name = fmx_platform_on_peer_name,
     .on_writable = fmx_gateway_pump,
     .on_close = on_close,
     .on_release = fmx_gateway_session_wipe,
@@ -376,6 +655,55 @@ static enum fmx_status open_mux(struct fmx_gateway *gateway,
     return fmx_mux_open(&plan, &gateway->mux, error, error_bytes);
 }
 
+static enum fmx_status open_registry(struct fmx_gateway *gateway, char *error, size_t error_bytes)
+{
+    const struct fmx_devices_events events = {
+        .user = gateway,
+        .on_product = fmx_gateway_on_product_changed,
+        .on_gone = fmx_gateway_on_device_gone,
+        .on_registered = fmx_gateway_on_registered,
+    };
+
+    if (gateway->options.registry == NULL) {
+        return FMX_OK;
+    }
+    return fmx_devices_open(gateway->options.registry, fmx_mux_shards_count(gateway->mux), &events,
+                            &gateway->devices, error, error_bytes);
+}
+
+/* On the store's thread. If the shard's queue is full it is awake, and sees the number anyway. */
+static void on_committed(void *user, uint32_t shard, uint64_t sequence)
+{
+    struct fmx_gateway *gateway = user;
+    struct fmx_gateway_shard *on = fmx_gateway_of(fmx_mux_shard(gateway->mux, shard));
+    struct fmx_mux_caller *caller = atomic_load(&gateway->store_caller);
+    struct fmx_msg message = {.kind = FMX_MSG_COMMITTED};
+
+    if (on != NULL) {
+        /* release: pairs with end_committed */
+        atomic_store_explicit(&on->committed, sequence, memory_order_release);
+    }
+    if (caller != NULL) {
+        (void)fmx_mux_caller_post(caller, shard, &message);
+    }
+}
+
+static enum fmx_status open_store(struct fmx_gateway *gateway, char *error, size_t error_bytes)
+{
+    const struct fmx_store_options options = {
+        .path = gateway->options.store,
+        .shards_count = fmx_mux_shards_count(gateway->mux),
+        .commit_wait_us = 500,
+        .on_committed = on_committed,
+        .user = gateway,
+    };
+
+    if (gateway->options.store == NULL) {
+        return FMX_OK;
+    }
+    return fmx_store_open(&options, &gateway->store, error, error_bytes);
+}
+
 enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
                                  struct fmx_gateway **out_gateway, char *error, size_t error_bytes)
 {
@@ -390,7 +718,9 @@ enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
         return FMX_LIMIT_MEMORY;
     }
     gateway->options = *options;
-    gateway->session = session_options(options);
+    gateway->session = options_before_connect(options);
+    gateway->profile =
+        options->profile == FMX_PROFILE_OPEN ? &fmx_profile_open : &fmx_profile_platform;
     gateway->hash_seed = fmx_options_seed();
     gateway->listen_count = options->listen_count;
     status = open_mux(gateway, options, error, error_bytes);
@@ -398,13 +728,49 @@ enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
         free(gateway);
         return status;
     }
+    status = open_registry(gateway, error, error_bytes);
+    if (status == FMX_OK) {
+        status = open_store(gateway, error, error_bytes);
+    }
+    if (status != FMX_OK) {
+        fmx_gateway_close(gateway);
+        return status;
+    }
+    gateway->options.registry = NULL; /* pointers in options are not kept */
+    gateway->options.store = NULL;
     *out_gateway = gateway;
     return FMX_OK;
 }
 
+/* What the registry's and the store's thread say to shards goes by callers of their own. */
+static enum fmx_status open_callers(struct fmx_gateway *gateway)
+{
+    struct fmx_mux_caller *keeper = NULL;
+    struct fmx_mux_caller *store = NULL;
+    enum fmx_status status = FMX_OK;
+
+    if (gateway->devices != NULL) {
+        status = fmx_mux_caller_open(gateway->mux, &keeper);
+        atomic_store(&gateway->keeper_caller, keeper);
+    }
+    if (status == FMX_OK && gateway->store != NULL) {
+        status = fmx_mux_caller_open(gateway->mux, &store);
+        atomic_store(&gateway->store_caller, store);
+    }
+    return status;
+}
+
 enum fmx_status fmx_gateway_start(struct fmx_gateway *gateway, char *error, size_t error_bytes)
 {
-    return fmx_mux_start(gateway->mux, error, error_bytes);
+    enum fmx_status status = fmx_mux_start(gateway->mux, error, error_bytes);
+
+    if (status == FMX_OK) {
+        status = open_callers(gateway);
+        if (status != FMX_OK) {
+            snprintf(error, error_bytes, "no memory");
+        }
+    }
+    return status;
 }
 
 uint32_t fmx_gateway_shards_count(const struct fmx_gateway *gateway)
@@ -417,13 +783,29 @@ uint16_t fmx_gateway_port(const struct fmx_gateway *gateway, size_t index)
     return index < gateway->listen_count ? fmx_mux_port(gateway->mux, index) : 0;
 }
 
+uint64_t fmx_gateway_unix_ms(uint64_t at_ns, uint64_t now_ns)
+{
+    uint64_t ago_ms = now_ns > at_ns ? (now_ns - at_ns) / FMX_NS_PER_MS : 0;
+
+    return fmx_clock_unix_ms() - ago_ms;
+}
+
 void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms)
 {
+    atomic_store(&gateway->is_stopping, true);
     fmx_mux_stop(gateway->mux, drain_ms);
 }
 
+/* The two threads first: they post to shards. What the shards release says nothing to the store. */
 void fmx_gateway_close(struct fmx_gateway *gateway)
 {
+    atomic_store(&gateway->is_stopping, true);
+    if (gateway->devices != NULL) {
+        fmx_devices_close(gateway->devices);
+    }
+    if (gateway->store != NULL) {
+        fmx_store_close(gateway->store);
+    }
     fmx_mux_close(gateway->mux);
     free(gateway);
 }
@@ -431,74 +813,4 @@ void fmx_gateway_close(struct fmx_gateway *gateway)
 void fmx_gateway_stats(const struct fmx_gateway *gateway, struct fmx_stats *out_stats)
 {
     fmx_mux_stats(gateway->mux, out_stats);
-}
-
-enum fmx_status fmx_gateway_caller_open(struct fmx_gateway *gateway,
-                                        struct fmx_gateway_caller **out_caller)
-{
-    struct fmx_gateway_caller *caller = calloc(1, sizeof(*caller));
-
-    if (caller == NULL) {
-        return FMX_LIMIT_MEMORY;
-    }
-    caller->gateway = gateway;
-    caller->shard = (uint32_t)(fmx_options_seed() % fmx_mux_shards_count(gateway->mux));
-    enum fmx_status status = fmx_mux_caller_open(gateway->mux, &caller->mux_caller);
-    if (status != FMX_OK) {
-        free(caller);
-        return status;
-    }
-    *out_caller = caller;
-    return FMX_OK;
-}
-
-void fmx_gateway_caller_close(struct fmx_gateway_caller *caller)
-{
-    fmx_mux_caller_close(caller->mux_caller);
-    free(caller);
-}
-
-enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller, fmx_slice topic,
-                                    fmx_slice payload, uint8_t qos)
-{
-    struct fmx_publish publish = {.topic = topic, .payload = payload, .qos = qos};
-
-    if (qos > 1) {
-        return FMX_E_ARGUMENT;
-    }
-    if (fmx_topic_check_name(topic) != FMX_OK) {
-        return FMX_E_TOPIC;
-    }
-    if (payload.bytes > FMX_REMAINING_BYTES_MAX - FMX_STRING_BYTES_MAX - 8) {
-        return FMX_E_TOO_LARGE;
-    }
-    struct fmx_msg message = {
-        .kind = FMX_MSG_PUBLISH,
-        .publish = {.payload = fmx_payload_make(&publish, FMX_SESSION_NONE, 0)}};
-    if (message.publish.payload == NULL) {
-        return FMX_LIMIT_MEMORY;
-    }
-    if (!fmx_mux_caller_post(caller->mux_caller, caller->shard, &message)) {
-        fmx_payload_give(message.publish.payload);
-        return FMX_FULL;
-    }
-    return FMX_OK;
-}
-
-enum fmx_status fmx_gateway_kick(struct fmx_gateway_caller *caller, struct fmx_session_id id)
-{
-    uint32_t shard = fmx_session_id_shard(id);
-    struct fmx_msg message = {.kind = FMX_MSG_KICK, .about = {.session = id}};
-
-    if (fmx_session_id_equal(id, FMX_SESSION_NONE) ||
-        shard >= fmx_mux_shards_count(caller->gateway->mux)) {
-        return FMX_E_ARGUMENT;
-    }
-    return fmx_mux_caller_post(caller->mux_caller, shard, &message) ? FMX_OK : FMX_FULL;
-}
-
-enum fmx_status fmx_user_property_next(fmx_slice user_properties, size_t *offset,
-                                       fmx_slice *out_key, fmx_slice *out_value)
-{
-    return fmx_props_next_user(user_properties, offset, out_key, out_value);
 }

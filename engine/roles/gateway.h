@@ -1,34 +1,55 @@
 /*
  * gateway.h — the server role inside: what a shard and a session of it hold; who calls whom
  *
- *     gateway.c          the public calls, options, the role's table of callbacks
- *     gateway_session.c  CONNECT to the end: claims, admission, hand-over
- *     subscribe.c        SUBSCRIBE, UNSUBSCRIBE, and telling other shards what is wanted here
- *     deliver.c          a PUBLISH on its way to everyone who gets it
- *     directory.c        whose a client id is, and what is kept for the absent
- *     backlog.c          QoS 1 messages that wait
+ *     gateway.c           options, open to close, the role's table of callbacks
+ *     gateway_calls.c     what a service calls: from any thread to the shard that answers
+ *     gateway_session.c   CONNECT to the end: claims, admission, hand-over
+ *     subscribe.c         SUBSCRIBE, UNSUBSCRIBE, and telling other shards what is wanted here
+ *     deliver.c           a PUBLISH on its way to everyone who gets it
+ *     waiting.c           QoS 1 messages and publishers that wait
+ *     directory.c         whose a client id is, and what is kept for the absent
+ *     backlog.c           a queue of QoS 1 messages
+ *     journal.c, store.c  what is kept, on disk as well
  *
- * The open profile decides what is allowed; the platform's rules are columns beside it.
+ *     open.c              the open profile: what is allowed, and that is nearly all
+ *     platform.c          the platform's: who a device is
+ *     platform_publish.c  what it may say, and how much of it
+ *     system_topics.c     what the gateway answers itself: time, thing-model posts, notices
+ *     service.c           orders of a service to a device
+ *     rrpc.c, device.c, product.c, connect_rate.c
  */
 #ifndef ENGINE_ROLES_GATEWAY_H
 #define ENGINE_ROLES_GATEWAY_H
 
 #include "engine/mux.h"
+#include "engine/roles/connect_rate.h"
+#include "engine/roles/device.h"
 #include "engine/roles/directory.h"
+#include "engine/roles/profile.h"
+#include "engine/roles/rrpc.h"
+#include "engine/roles/store.h"
 #include "engine/router.h"
 
 #include <fleetmux/gateway.h>
 
 struct fmx_gateway {
     struct fmx_gateway_options options; /* read-only after open; pointers in it are not kept */
-    struct fmx_session_options session; /* read-only after open */
+    struct fmx_session_options
+        session; /* of a connection before its CONNECT; read-only after open */
+    const struct fmx_profile_rules *profile;
     struct fmx_mux *mux;
+    struct fmx_devices *devices;                  /* NULL: no registry */
+    struct fmx_store *store;                      /* NULL: nothing outlives the process */
+    struct fmx_mux_caller *_Atomic keeper_caller; /* for the registry's thread, from start on */
+    struct fmx_mux_caller *_Atomic store_caller;  /* for the store's */
+    atomic_bool is_stopping;                      /* written by stop */
     uint64_t hash_seed; /* read-only after open: client ids are spread over homes by it */
     size_t listen_count;
 };
 
 struct fmx_gateway_caller {
-    struct fmx_mux_caller *mux_caller;
+    struct fmx_mux_caller *mux_caller; /* NULL: it is a shard's, for its callbacks */
+    struct fmx_shard *on_shard;        /* NULL: it is a thread's outside */
     struct fmx_gateway *gateway;
     uint32_t
         shard; /* where its messages are routed first: one shard, so that they keep their order */
@@ -38,15 +59,34 @@ struct fmx_gateway_caller {
 struct fmx_gateway_shard {
     struct fmx_gateway *gateway;
     struct fmx_shard *shard;
+    struct fmx_gateway_caller caller; /* what callbacks of this shard are given */
     struct fmx_router *router;
     struct fmx_directory directory;
-    uint32_t *remote_heads; /* chains in the router of what other shards want; [shard] */
-    bool *wants_all;        /* shards whose interest found no memory here: they get everything */
+    struct fmx_products products;
+    struct fmx_gateway_product *open_product; /* the open profile's only one */
+    struct fmx_calls calls;
+    struct fmx_connect_rate connect_rate;
+    struct fmx_awaiting *awaiting; /* orders that end when the disk has them; a ring */
+    uint32_t awaiting_first;
+    uint32_t awaiting_count;
+    uint32_t awaiting_capacity;
+    _Atomic uint64_t committed;       /* by the store's thread: all up to it is on disk */
+    struct fmx_broadcast *broadcasts; /* under way, oldest first */
+    uint64_t messages;                /* numbers given to uplink messages */
+    bool batch_is_open;               /* on_message was called in this turn */
+    uint32_t *remote_heads;           /* chains in the router of what other shards want; [shard] */
+    bool *wants_all; /* shards whose interest found no memory here: they get everything */
     uint32_t wants_all_count;
     uint64_t assigned; /* client ids made up so far */
     uint64_t assigned_seed;
     struct fmx_conn *congested; /* publishers that wait for another shard's inbox */
     uint8_t *filter_scratch;    /* 65,535 bytes */
+};
+
+/* An order that ends as STORED once the store has committed `sequence`. */
+struct fmx_awaiting {
+    uint64_t sequence;
+    struct fmx_receipt *receipt;
 };
 
 /* Where a session stands in its conversation with the home of its client id. */
@@ -60,16 +100,18 @@ enum fmx_claim_state {
 
 /* The role's part of a slot. */
 struct fmx_gateway_session_part {
-    uint8_t *names;             /* client id, then user name if a callback wants it */
-    uint64_t hash;              /* of the client id */
-    uint64_t since_ns;          /* when CONNECT came */
-    struct fmx_backlog backlog; /* QoS 1 that waits for the window or for room */
+    uint8_t *names; /* the key (open: client id; platform: user name), then what callbacks want
+                       (open: user name; platform: logical client id) */
+    struct fmx_device_state *device; /* platform only */
+    uint64_t hash;                   /* of the key */
+    uint64_t since_ns;               /* when CONNECT came */
+    struct fmx_backlog backlog;      /* QoS 1 that waits for the window or for room */
     struct fmx_conn *next_congested;
     uint32_t identity;      /* at home */
     uint32_t subscriptions; /* chain in this shard's router, unless its state is at home */
     uint32_t subscriptions_count;
-    uint16_t client_id_bytes;
-    uint16_t username_bytes;
+    uint16_t key_bytes;
+    uint16_t rest_bytes;
     uint8_t claim; /* enum fmx_claim_state */
     bool is_kept;  /* its state is at home: subscriptions there, messages via there */
     bool is_open;  /* on_open was called, sessions_now counts it */
@@ -110,14 +152,72 @@ static inline uint32_t fmx_receiver(enum fmx_receiver_kind kind, uint32_t index)
     return (uint32_t)kind << FMX_RECEIVER_KIND_SHIFT | index;
 }
 
+static inline fmx_slice fmx_gateway_key(const struct fmx_gateway_session_part *part)
+{
+    return (fmx_slice){.data = part->names, .bytes = part->key_bytes};
+}
+
+static inline fmx_slice fmx_gateway_rest(const struct fmx_gateway_session_part *part)
+{
+    return (fmx_slice){.data = part->rest_bytes == 0 ? NULL : part->names + part->key_bytes,
+                       .bytes = part->rest_bytes};
+}
+
+/* The limits a session is under. */
+static inline const struct fmx_limits *fmx_gateway_limits(struct fmx_conn *conn)
+{
+    const struct fmx_device_state *device = fmx_gateway_part(conn)->device;
+
+    return device != NULL ? &device->product->limits
+                          : &fmx_gateway_of(conn->shard)->open_product->limits;
+}
+
+/* Names of a platform session; empty in the open profile. */
+fmx_slice fmx_gateway_product_key(const struct fmx_gateway_session_part *part);
+fmx_slice fmx_gateway_device_name(const struct fmx_gateway_session_part *part);
+
+/* The two names in a key; false: it has no '&'. */
+bool fmx_gateway_split_key(fmx_slice key, fmx_slice *out_product_key, fmx_slice *out_device_name);
+
 /* ── gateway.c ── */
 
 /* Releases what a message owns, when nobody is there to take it. */
 void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message);
 
+/* UNIX milliseconds of a time on the shards' clock. */
+uint64_t fmx_gateway_unix_ms(uint64_t at_ns, uint64_t now_ns);
+
+/* ── gateway_calls.c ── */
+
+/* A change of limits on its way to one shard. */
+struct fmx_limits_change {
+    struct fmx_limits_override override;
+    uint8_t key_bytes;
+    uint8_t key[FMX_PRODUCT_KEY_BYTES_MAX];
+};
+
+/* From the registry's thread: `user` is the gateway. */
+void fmx_gateway_on_product_changed(void *user, fmx_slice product_key);
+void fmx_gateway_on_device_gone(void *user, fmx_slice product_key, fmx_slice device_name);
+void fmx_gateway_on_registered(void *user, uint64_t tag, enum fmx_status status, fmx_slice secret,
+                               fmx_slice client_id);
+
 /* ── gateway_session.c ── */
 
-void fmx_gateway_on_connect(struct fmx_conn *conn, const struct fmx_connect *connect);
+/* Keeps names, asks the service, counts a will. False: the connection has been closed. */
+bool fmx_gateway_keep_names(struct fmx_conn *conn, fmx_slice key, fmx_slice rest);
+bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect);
+
+/* The session begins to claim its key; CONNACK follows when it has it. */
+void fmx_gateway_claim(struct fmx_conn *conn);
+
+/* What callbacks hear of a session; `address` has room for FMX_ADDRESS_TEXT_BYTES. */
+struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *address);
+
+/* A CONNECT is refused, in words, and counted. */
+void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, const char *words,
+                        _Atomic uint64_t *counter);
+
 void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
 void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
 void fmx_gateway_on_release(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
@@ -131,20 +231,72 @@ void fmx_gateway_on_subscribe_msg(struct fmx_gateway_shard *gateway, struct fmx_
 void fmx_gateway_on_subscribed_msg(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
 void fmx_gateway_on_interest(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
 
+/* A kept session's subscription as it was when the process last ended. */
+enum fmx_status fmx_gateway_restore_subscription(struct fmx_gateway_shard *gateway,
+                                                 struct fmx_identity *identity, fmx_slice filter,
+                                                 uint8_t options) FMX_MUST_USE;
+
 /* Removes every subscription of a chain, and tells the other shards what nobody wants any more. */
 void fmx_gateway_unsubscribe_all(struct fmx_gateway_shard *gateway, uint32_t *head);
 
 /* ── deliver.c ── */
 
-/* Routes a message of a session of this shard. */
+#define FMX_TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
+
+/* Routes a message of a session of this shard, and acknowledges it. */
 void fmx_gateway_publish_from(struct fmx_conn *conn, const struct fmx_publish *publish);
 
 /* Routes a message that came from another shard or a caller; takes over the reference. */
 void fmx_gateway_publish_msg(struct fmx_gateway_shard *gateway, struct fmx_payload *payload,
                              bool is_from_caller);
 
+/* A number for a message of a client: 10^18 … 2^63 − 1. */
+static inline uint64_t fmx_gateway_next_message_id(struct fmx_gateway_shard *gateway)
+{
+    return 1ull << 62 | (uint64_t)gateway->shard->index << 52 |
+           (gateway->messages++ & ((1ull << 52) - 1));
+}
+
+/* What the service hears of a PUBLISH. */
+void fmx_gateway_tell_service(struct fmx_conn *conn, const struct fmx_publish *publish);
+
+/*
+ * To one session of this shard, as if it had subscribed; takes over the reference. QoS 0 outside
+ * its rate is dropped unless `is_owed` (an answer, a call). The receipt, if there is one, is told.
+ */
+void fmx_gateway_give_to(struct fmx_conn *conn, struct fmx_payload *payload, bool is_owed);
+
+/* For a session that is away; takes over the reference. */
+void fmx_gateway_keep_for(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
+                          struct fmx_payload *payload);
+
 /* A message from home to a session of this shard; takes over the reference. */
 void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
+
+/* Has a backlog more than these limits allow? */
+static inline bool fmx_gateway_is_over(const struct fmx_limits *limits,
+                                       const struct fmx_backlog *backlog)
+{
+    return backlog->count > limits->queue_messages_max || backlog->bytes > limits->queue_bytes_max;
+}
+
+/* The limits of the session with this key, wherever it is. */
+const struct fmx_limits *fmx_gateway_limits_of(struct fmx_gateway_shard *gateway, fmx_slice key);
+
+/* Gives up what a tag stands for. */
+void fmx_gateway_drop_tag(uint64_t tag);
+
+/* Sends a message to an open session with room for it, under the identifier that is in it. */
+void fmx_gateway_count_out(struct fmx_conn *conn, uint8_t qos);
+
+/* Looks at the backlog again as soon as the rate towards the device allows. */
+void fmx_gateway_pump_later(struct fmx_conn *conn);
+
+/*
+ * Puts an alias in place of the topic of a packet towards a device that takes some, if there is one
+ * and the packet stays within the device's bound.
+ */
+void fmx_gateway_use_alias(struct fmx_conn *conn, struct fmx_packet *packet);
 
 /* Sends from the backlog what the window and the queue have room for. */
 void fmx_gateway_pump(struct fmx_conn *conn);
@@ -160,5 +312,84 @@ void fmx_gateway_go_on(struct fmx_gateway_shard *gateway);
 
 /* One of them is gone. */
 void fmx_gateway_forget_congested(struct fmx_conn *conn);
+
+/* Every message that this session had, sent or waiting, is dropped. */
+void fmx_gateway_drop_all(struct fmx_conn *conn);
+
+/* ── platform.c ── */
+
+void fmx_platform_on_peer_name(struct fmx_conn *conn, bool is_known);
+/*
+ * Looks the device up once more, now that whoever ends the sessions of a disabled one would find
+ * this session.
+ */
+bool fmx_platform_is_welcome(struct fmx_conn *conn);
+void fmx_platform_on_registered(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
+
+/* ── platform_publish.c ── */
+
+void fmx_platform_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
+void fmx_platform_on_timer(struct fmx_timer *timer);
+
+/* What is wrong with the user properties of a packet, in words; NULL: nothing. */
+const char *fmx_platform_users_fault(const struct fmx_props *props, const struct fmx_limits *limits,
+                                     bool is_v5);
+
+/* ── system_topics.c ── */
+
+/* A message of the gateway's own to a session, QoS 0. */
+void fmx_system_say(struct fmx_conn *conn, fmx_slice topic, fmx_slice payload);
+
+void fmx_system_ntp(struct fmx_conn *conn, const struct fmx_publish *publish, uint64_t received_ms);
+void fmx_system_thing(struct fmx_conn *conn, const struct fmx_publish *publish);
+
+/* Tells a device that has asked for notices why a message of it did not go its way. */
+void fmx_system_notice(struct fmx_conn *conn, const char *what, fmx_slice topic, const char *words);
+
+/* The answer to a registration, and nothing more follows. */
+void fmx_system_credentials(struct fmx_conn *conn, fmx_slice secret, fmx_slice client_id);
+
+/* ── service.c ── */
+
+void fmx_service_on_order(struct fmx_gateway_shard *gateway, struct fmx_order *order);
+void fmx_service_on_order_to(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
+/* A call's time is over. */
+void fmx_service_on_overdue(struct fmx_gateway_shard *gateway, struct fmx_timer *timer);
+void fmx_service_on_broadcast(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
+
+/* Does an answer of the gateway's own on this topic reach the session? */
+bool fmx_service_reaches(struct fmx_conn *conn, fmx_slice topic);
+
+/* Goes on with broadcasts; once a turn. */
+void fmx_service_go_on(struct fmx_gateway_shard *gateway);
+void fmx_service_close(struct fmx_gateway_shard *gateway);
+
+/* ── journal.c ── */
+
+/* What is kept goes to disk as well; all harmless without a store. */
+void fmx_journal_session(struct fmx_gateway_shard *gateway, struct fmx_identity *identity);
+void fmx_journal_forget(struct fmx_gateway_shard *gateway, const struct fmx_kept *kept);
+void fmx_journal_subscribe(struct fmx_gateway_shard *gateway, const struct fmx_kept *kept,
+                           fmx_slice filter, uint8_t options);
+void fmx_journal_unsubscribe(struct fmx_gateway_shard *gateway, const struct fmx_kept *kept,
+                             fmx_slice filter);
+
+/*
+ * A message for an absent session, which stays the caller's. Its receipt, if there is one, is told
+ * when it is on disk.
+ */
+void fmx_journal_message(struct fmx_gateway_shard *gateway, const struct fmx_kept *kept,
+                         struct fmx_payload *payload);
+
+/* A message of this session is no more: acknowledged or dropped. At its home, or from its shard. */
+void fmx_journal_settle(struct fmx_gateway_shard *gateway, struct fmx_payload *payload);
+void fmx_journal_settle_from(struct fmx_conn *conn, const struct fmx_payload *payload);
+
+/* Before the shard's first turn: what is on disk and has its home here. */
+enum fmx_status fmx_journal_read(struct fmx_gateway_shard *gateway) FMX_MUST_USE;
+
+/* Once a turn: hands over what is new, ends the orders that are on disk by now. */
+void fmx_journal_go_on(struct fmx_gateway_shard *gateway);
+void fmx_journal_close(struct fmx_gateway_shard *gateway);
 
 #endif

@@ -4,8 +4,9 @@
  * Why it is so:   CONNECT is answered only when the client id's home has said that it is ours: by
  *                 then an older session has been ended and has handed over what it had, wherever it
  *                 was
- * Words:          names: client id and user name, kept in one allocation; see directory.h for the
- *                 messages
+ * Words:          key: what a session is known by: the client id, or in the platform profile its
+ *                 user name, which is device name and product key; names: the key and what else
+ *                 callbacks want, in one allocation; see directory.h for the messages
  * Invariants:     (1) each CLAIM is followed by exactly one of: GONE (final or not), RELEASED
  *                 (2) a slot is held from the end of its connection until RELEASE has come, if its
  *                 claim is not settled or its state is at home
@@ -22,92 +23,136 @@
 #include "proto/limits.h"
 #include "proto/topic.h"
 
-#define ASSIGNED_BYTES    24u
 #define ENDED_IS_OLDER_NS FMX_NS_PER_S
 
 /* ── names ── */
 
-static fmx_slice client_id_of(const struct fmx_gateway_session_part *part)
+fmx_slice fmx_gateway_product_key(const struct fmx_gateway_session_part *part)
 {
-    return (fmx_slice){.data = part->names, .bytes = part->client_id_bytes};
-}
-
-static fmx_slice username_of(const struct fmx_gateway_session_part *part)
-{
-    if (part->username_bytes == 0) {
+    if (part->device == NULL) {
         return (fmx_slice){0};
     }
-    return (fmx_slice){.data = part->names + part->client_id_bytes, .bytes = part->username_bytes};
+    return (fmx_slice){.data = part->names + part->device->device_name_bytes + 1,
+                       .bytes = part->device->product_key_bytes};
 }
 
-/* "fmx-" and 64 bits in hex: unique in this process, and not to be guessed from the last one. */
-static fmx_slice make_client_id(struct fmx_gateway_shard *gateway, char *out)
+fmx_slice fmx_gateway_device_name(const struct fmx_gateway_session_part *part)
 {
-    uint64_t number = ++gateway->assigned * gateway->shard->shards_count + gateway->shard->index;
-    fmx_slice bytes = {.data = (const uint8_t *)&number, .bytes = sizeof(number)};
-    int length = snprintf(out, ASSIGNED_BYTES, "fmx-%016llx",
-                          (unsigned long long)fmx_topic_hash(bytes, gateway->assigned_seed));
-
-    return (fmx_slice){.data = (const uint8_t *)out, .bytes = (size_t)length};
+    if (part->device == NULL) {
+        return (fmx_slice){0};
+    }
+    return (fmx_slice){.data = part->names, .bytes = part->device->device_name_bytes};
 }
 
-static bool keep_names(struct fmx_conn *conn, const struct fmx_connect *connect,
-                       fmx_slice client_id)
+bool fmx_gateway_split_key(fmx_slice key, fmx_slice *out_product_key, fmx_slice *out_device_name)
 {
-    struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    bool wants_username = fmx_gateway_of(conn->shard)->gateway->options.callbacks.on_open != NULL;
-    fmx_slice username = wants_username ? connect->username : (fmx_slice){0};
+    const uint8_t *sign = key.bytes == 0 ? NULL : memchr(key.data, '&', key.bytes);
 
-    part->names = malloc(client_id.bytes + username.bytes + 1);
-    if (part->names == NULL) {
+    if (sign == NULL) {
         return false;
     }
-    memcpy(part->names, client_id.data, client_id.bytes);
-    if (username.bytes > 0) {
-        memcpy(part->names + client_id.bytes, username.data, username.bytes);
+    *out_device_name = (fmx_slice){.data = key.data, .bytes = (size_t)(sign - key.data)};
+    *out_product_key =
+        (fmx_slice){.data = sign + 1, .bytes = key.bytes - out_device_name->bytes - 1};
+    return true;
+}
+
+bool fmx_gateway_keep_names(struct fmx_conn *conn, fmx_slice key, fmx_slice rest)
+{
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
+    struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
+
+    part->names = malloc(key.bytes + rest.bytes + 1);
+    if (part->names == NULL) {
+        fmx_conn_close(conn, FMX_LIMIT_MEMORY);
+        return false;
     }
-    part->client_id_bytes = (uint16_t)client_id.bytes;
-    part->username_bytes = (uint16_t)username.bytes;
+    if (key.bytes > 0) {
+        memcpy(part->names, key.data, key.bytes);
+    }
+    if (rest.bytes > 0) {
+        memcpy(part->names + key.bytes, rest.data, rest.bytes);
+    }
+    part->key_bytes = (uint16_t)key.bytes;
+    part->rest_bytes = (uint16_t)rest.bytes;
+    part->subscriptions = FMX_SUBSCRIPTION_NONE;
+    part->identity = FMX_IDENTITY_NONE;
+    part->hash = fmx_topic_hash(key, gateway->gateway->hash_seed);
     return true;
 }
 
 /* ── CONNECT ── */
 
-static struct fmx_gateway_session describe(struct fmx_conn *conn, fmx_slice username,
-                                           bool session_present)
+struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *address)
 {
+    const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
+    bool is_device = part->device != NULL;
+
     return (struct fmx_gateway_session){
         .id = fmx_conn_id(conn),
+        .caller = &fmx_gateway_of(conn->shard)->caller,
         .version = (enum fmx_version)conn->session.version,
-        .client_id = client_id_of(fmx_gateway_part(conn)),
-        .username = username,
+        .client_id = is_device ? fmx_gateway_rest(part) : fmx_gateway_key(part),
+        .username = is_device ? fmx_gateway_key(part) : fmx_gateway_rest(part),
+        .product_key = fmx_gateway_product_key(part),
+        .device_name = fmx_gateway_device_name(part),
+        .address = is_device ? fmx_device_address(part->device, address) : (fmx_slice){0},
         .keepalive_s = conn->session.keepalive_s,
         .clean = conn->session.clean,
-        .session_present = session_present,
     };
 }
 
-static enum fmx_status ask_service(struct fmx_conn *conn, const struct fmx_connect *connect)
+void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, const char *words,
+                        _Atomic uint64_t *counter)
+{
+    fmx_count(counter, 1);
+    fmx_conn_close_saying(conn, status, fmx_slice_of(words));
+}
+
+bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect)
 {
     const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
+    char address[FMX_ADDRESS_TEXT_BYTES];
 
-    if (options->callbacks.on_connect == NULL) {
-        return FMX_OK;
+    if (connect->has_will) {
+        fmx_count(&conn->shard->counters.wills_ignored, 1);
     }
-    struct fmx_gateway_session session = describe(conn, connect->username, false);
-    return options->callbacks.on_connect(options->user, &session, connect->password);
+    if (options->callbacks.on_connect == NULL) {
+        return true;
+    }
+    struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
+    session.username = connect->username;
+    enum fmx_status verdict =
+        options->callbacks.on_connect(options->user, &session, connect->password);
+    if (verdict != FMX_OK) {
+        fmx_conn_close(conn, verdict < 0 ? verdict : FMX_PEER_NOT_AUTHORIZED);
+    }
+    return verdict == FMX_OK;
 }
 
 /*
  * After all completions of this turn have been taken: a connection that has come and gone within
  * one turn claims nothing, and cannot throw out the one its client has made since.
  */
-static void claim_soon(struct fmx_conn *conn)
+void fmx_gateway_claim(struct fmx_conn *conn)
 {
     struct fmx_msg claiming = {.kind = FMX_MSG_CLAIMING, .about = {.session = fmx_conn_id(conn)}};
 
     fmx_gateway_part(conn)->since_ns = conn->shard->now_ns;
     fmx_shard_post(conn->shard, conn->shard->index, &claiming);
+}
+
+/* What home has to know when the session is away: how messages reach it without a subscription. */
+static uint8_t claim_flags(const struct fmx_gateway_session_part *part)
+{
+    const struct fmx_device_state *device = part->device;
+
+    if (device == NULL) {
+        return 0;
+    }
+    return (uint8_t)((device->auto_subscribe ? FMX_KEPT_AUTO : 0) |
+                     ((device->ext & FMX_EXT_NOTIFY) != 0 ? FMX_KEPT_NOTIFY : 0) |
+                     ((device->ext & FMX_EXT_RRPC) != 0 ? FMX_KEPT_RRPC : 0));
 }
 
 void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
@@ -118,7 +163,7 @@ void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx
         return;
     }
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    struct fmx_blob *client_id = fmx_blob_make(client_id_of(part));
+    struct fmx_blob *client_id = fmx_blob_make(fmx_gateway_key(part));
     if (client_id == NULL) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
@@ -133,37 +178,9 @@ void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx
                                       .hash = part->hash,
                                       .since_ns = part->since_ns,
                                       .expiry_s = conn->session.session_expiry_s,
-                                      .clean = conn->session.clean}};
+                                      .clean = conn->session.clean,
+                                      .flags = claim_flags(part)}};
     fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &claim);
-}
-
-void fmx_gateway_on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
-{
-    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
-    struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    char made[ASSIGNED_BYTES];
-    fmx_slice client_id = connect->client_id;
-
-    part->subscriptions = FMX_SUBSCRIPTION_NONE;
-    part->identity = FMX_IDENTITY_NONE;
-    if (client_id.bytes == 0) {
-        client_id = make_client_id(gateway, made);
-        part->id_is_assigned = true;
-    }
-    if (!keep_names(conn, connect, client_id)) {
-        fmx_conn_close(conn, FMX_LIMIT_MEMORY);
-        return;
-    }
-    enum fmx_status verdict = ask_service(conn, connect);
-    if (verdict != FMX_OK) {
-        fmx_conn_close(conn, verdict < 0 ? verdict : FMX_PEER_NOT_AUTHORIZED);
-        return;
-    }
-    if (connect->has_will) {
-        fmx_count(&conn->shard->counters.wills_ignored, 1);
-    }
-    part->hash = fmx_topic_hash(client_id_of(part), gateway->gateway->hash_seed);
-    claim_soon(conn);
 }
 
 static void report_open(struct fmx_conn *conn, bool session_present)
@@ -175,9 +192,17 @@ static void report_open(struct fmx_conn *conn, bool session_present)
     fmx_count(&conn->shard->counters.sessions_opened, 1);
     fmx_count(&conn->shard->counters.sessions_now, 1);
     if (options->callbacks.on_open != NULL) {
-        struct fmx_gateway_session session = describe(conn, username_of(part), session_present);
+        char address[FMX_ADDRESS_TEXT_BYTES];
+        struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
+        session.session_present = session_present;
         options->callbacks.on_open(options->user, &session);
     }
+}
+
+/* The key is the client id; but a device is known by its names, and any client id will do. */
+static fmx_slice assigned_id(const struct fmx_gateway_session_part *part)
+{
+    return fmx_gateway_key(part);
 }
 
 void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
@@ -198,16 +223,21 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     }
     if (message->claimed.status != FMX_OK) {
         part->claim = FMX_CLAIM_NONE;
-        fmx_conn_close(conn, message->claimed.status);
+        fmx_conn_close(conn, message->claimed.status); /* connects_per_minute, or no room */
         return;
     }
     part->claim = FMX_CLAIM_OWNED;
     if (conn->state != FMX_CONN_OPEN) {
         return; /* its end is reported in this turn: fmx_gateway_session_ended */
     }
-    fmx_slice assigned = part->id_is_assigned ? client_id_of(part) : (fmx_slice){0};
+    if (part->device != NULL && !fmx_platform_is_welcome(conn)) {
+        fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
+        return;
+    }
+    bool says_present = message->claimed.session_present &&
+                        (part->device == NULL || !part->device->session_present_is_0);
     report_open(conn, message->claimed.session_present);
-    fmx_conn_admit(conn, message->claimed.session_present, assigned);
+    fmx_conn_admit(conn, says_present, part->id_is_assigned ? assigned_id(part) : (fmx_slice){0});
     fmx_gateway_pump(conn);
 }
 
@@ -262,13 +292,14 @@ void fmx_gateway_session_ended(struct fmx_conn *conn)
             .gone = {.session = fmx_conn_id(conn), .hash = part->hash, .is_final = is_final}};
         fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &gone);
         part->claim = is_final ? FMX_CLAIM_NONE : FMX_CLAIM_LEAVING;
-        if (!is_final && !conn->shard->stopping) {
+        if (!is_final && (!conn->shard->stopping || gateway->gateway->store != NULL)) {
             fmx_conn_hold(conn);
         }
     } else if (part->claim == FMX_CLAIM_RELEASING) {
         hand_over(conn);
     }
     if (!part->is_kept && part->names != NULL) {
+        fmx_gateway_drop_all(conn);
         fmx_count_down(&conn->shard->counters.subscriptions_now, part->subscriptions_count);
         fmx_gateway_unsubscribe_all(gateway, &part->subscriptions);
         part->subscriptions_count = 0;
@@ -279,10 +310,8 @@ void fmx_gateway_session_wipe(struct fmx_conn *conn)
 {
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
 
-    if (part->is_kept) {
-        fmx_gateway_collect_unacked(conn);
-    }
+    fmx_gateway_drop_all(conn);
     fmx_gateway_forget_congested(conn);
-    fmx_backlog_wipe(&part->backlog);
+    fmx_device_close(part->device);
     free(part->names);
 }

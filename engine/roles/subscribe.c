@@ -31,6 +31,9 @@ struct subscriber {
     uint32_t receiver;
     uint32_t *head;
     uint32_t *count;
+    fmx_slice key;
+    const struct fmx_kept *kept; /* NULL: they end with the connection */
+    bool auto_subscribe;
 };
 
 static struct subscriber subscriber_of_conn(struct fmx_conn *conn)
@@ -39,7 +42,10 @@ static struct subscriber subscriber_of_conn(struct fmx_conn *conn)
 
     return (struct subscriber){.receiver = fmx_receiver(FMX_RECEIVER_CONN, conn->slot.index),
                                .head = &part->subscriptions,
-                               .count = &part->subscriptions_count};
+                               .count = &part->subscriptions_count,
+                               .key = fmx_gateway_key(part),
+                               .auto_subscribe =
+                                   part->device != NULL && part->device->auto_subscribe};
 }
 
 static struct subscriber subscriber_of_identity(struct fmx_identity *identity)
@@ -47,7 +53,10 @@ static struct subscriber subscriber_of_identity(struct fmx_identity *identity)
     return (struct subscriber){.receiver =
                                    fmx_receiver(FMX_RECEIVER_IDENTITY, identity->slot.index),
                                .head = &identity->kept->subscriptions,
-                               .count = &identity->kept->subscriptions_count};
+                               .count = &identity->kept->subscriptions_count,
+                               .key = fmx_blob_slice(identity->client_id),
+                               .kept = identity->kept,
+                               .auto_subscribe = (identity->kept->flags & FMX_KEPT_AUTO) != 0};
 }
 
 /* ── interest ── */
@@ -91,23 +100,30 @@ void fmx_gateway_on_interest(struct fmx_gateway_shard *gateway, struct fmx_msg *
 
 /* ── one filter ── */
 
-static enum fmx_status add_one(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
-                               const struct fmx_filter *filter)
+const struct fmx_limits *fmx_gateway_limits_of(struct fmx_gateway_shard *gateway, fmx_slice key)
 {
-    uint8_t options = filter->qos > 1 ? 1 : filter->qos;
+    const struct fmx_gateway_product *product = gateway->open_product;
+    fmx_slice product_key, device_name;
+
+    if (gateway->gateway->options.profile == FMX_PROFILE_PLATFORM &&
+        fmx_gateway_split_key(key, &product_key, &device_name)) {
+        product = fmx_products_get(&gateway->products, product_key);
+    }
+    return product != NULL ? &product->limits : &gateway->products.limits;
+}
+
+static enum fmx_status put(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
+                           fmx_slice filter, uint8_t options)
+{
     bool existed;
     bool is_first;
 
-    if (fmx_topic_is_shared(filter->filter)) {
-        return FMX_PEER_SHARED;
-    }
-    options |= filter->no_local ? FMX_SUB_NO_LOCAL : 0;
-    if (*subscriber->count >= gateway->gateway->options.subscriptions_max &&
-        !fmx_router_has(gateway->router, filter->filter, subscriber->receiver)) {
+    if (*subscriber->count >= fmx_gateway_limits_of(gateway, subscriber->key)->subscriptions_max &&
+        !fmx_router_has(gateway->router, filter, subscriber->receiver)) {
         return FMX_LIMIT_SUBSCRIPTIONS;
     }
-    enum fmx_status status = fmx_router_add(gateway->router, filter->filter, subscriber->receiver,
-                                            options, subscriber->head, &existed, &is_first);
+    enum fmx_status status = fmx_router_add(gateway->router, filter, subscriber->receiver, options,
+                                            subscriber->head, &existed, &is_first);
     if (status != FMX_OK) {
         return status;
     }
@@ -115,10 +131,35 @@ static enum fmx_status add_one(struct fmx_gateway_shard *gateway, struct subscri
         ++*subscriber->count;
         fmx_count(&gateway->shard->counters.subscriptions_now, 1);
     }
-    if (is_first) {
-        tell_others(gateway, filter->filter, true);
+    if (is_first && gateway->gateway->profile->is_shared(filter)) {
+        tell_others(gateway, filter, true);
+    }
+    if (subscriber->kept != NULL) {
+        fmx_journal_subscribe(gateway, subscriber->kept, filter, options);
     }
     return FMX_OK;
+}
+
+static enum fmx_status add_one(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
+                               const struct fmx_filter *filter)
+{
+    uint8_t options = filter->qos > 1 ? 1 : filter->qos;
+
+    if (fmx_topic_is_shared(filter->filter)) {
+        return FMX_PEER_SHARED;
+    }
+    enum fmx_status status =
+        gateway->gateway->profile->may_subscribe(gateway, subscriber->key, filter->filter);
+    if (status != FMX_OK) {
+        fmx_count(&gateway->shard->counters.subscribes_unauthorized, 1);
+        return status;
+    }
+    options |= filter->no_local ? FMX_SUB_NO_LOCAL : 0;
+    status = put(gateway, subscriber, filter->filter, options);
+    if (status == FMX_LIMIT_SUBSCRIPTIONS) {
+        fmx_count(&gateway->shard->counters.limited_subscriptions, 1);
+    }
+    return status;
 }
 
 static bool remove_one(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
@@ -132,10 +173,26 @@ static bool remove_one(struct fmx_gateway_shard *gateway, struct subscriber *sub
     }
     --*subscriber->count;
     fmx_count_down(&gateway->shard->counters.subscriptions_now, 1);
-    if (is_last) {
+    if (is_last && gateway->gateway->profile->is_shared(filter)) {
         tell_others(gateway, filter, false);
     }
+    if (subscriber->kept != NULL) {
+        fmx_journal_unsubscribe(gateway, subscriber->kept, filter);
+    }
     return true;
+}
+
+/* What a device is subscribed to without a word ends when it says so: that is remembered. */
+static bool unsubscribe_one(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
+                            fmx_slice filter)
+{
+    bool existed = remove_one(gateway, subscriber, filter);
+
+    if (subscriber->auto_subscribe &&
+        gateway->gateway->profile->is_automatic(subscriber->key, filter)) {
+        existed = put(gateway, subscriber, filter, FMX_SUB_DENIED) == FMX_OK;
+    }
+    return existed;
 }
 
 void fmx_gateway_unsubscribe_all(struct fmx_gateway_shard *gateway, uint32_t *head)
@@ -145,11 +202,31 @@ void fmx_gateway_unsubscribe_all(struct fmx_gateway_shard *gateway, uint32_t *he
 
     while (
         fmx_router_remove_head(gateway->router, head, gateway->filter_scratch, &bytes, &is_last)) {
-        if (is_last) {
-            tell_others(gateway, (fmx_slice){.data = gateway->filter_scratch, .bytes = bytes},
-                        false);
+        fmx_slice filter = {.data = gateway->filter_scratch, .bytes = bytes};
+        if (is_last && gateway->gateway->profile->is_shared(filter)) {
+            tell_others(gateway, filter, false);
         }
     }
+}
+
+enum fmx_status fmx_gateway_restore_subscription(struct fmx_gateway_shard *gateway,
+                                                 struct fmx_identity *identity, fmx_slice filter,
+                                                 uint8_t options)
+{
+    struct subscriber subscriber = subscriber_of_identity(identity);
+    bool existed;
+    bool is_first;
+
+    enum fmx_status status = fmx_router_add(gateway->router, filter, subscriber.receiver, options,
+                                            subscriber.head, &existed, &is_first);
+    if (status == FMX_OK) {
+        ++*subscriber.count;
+        fmx_count(&gateway->shard->counters.subscriptions_now, 1);
+        if (is_first && gateway->gateway->profile->is_shared(filter)) {
+            tell_others(gateway, filter, true);
+        }
+    }
+    return status;
 }
 
 /* ── a whole packet ── */
@@ -177,7 +254,7 @@ static size_t apply_list(struct fmx_gateway_shard *gateway, struct subscriber *s
     while (count < CODES_MAX &&
            fmx_filter_next(list, !is_unsubscribe, &offset, &filter) == FMX_OK) {
         if (is_unsubscribe) {
-            bool existed = remove_one(gateway, subscriber, filter.filter);
+            bool existed = unsubscribe_one(gateway, subscriber, filter.filter);
             codes[count++] = existed ? FMX_REASON_SUCCESS : FMX_REASON_NO_SUBSCRIPTION_EXISTED;
         } else {
             codes[count++] = subscribe_code(gateway, subscriber, &filter, version);

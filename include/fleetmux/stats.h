@@ -56,6 +56,40 @@ extern "C" {
     X(wills_ignored, "wills accepted and not published")                                           \
     X(parked_now, "persistent sessions kept for absent clients now")                               \
     X(stored_now, "QoS 1 messages kept for absent clients now")                                    \
+    X(refused_client_id, "CONNECT refused: client id or its options malformed")                    \
+    X(refused_credentials, "CONNECT refused: unknown device or wrong signature")                   \
+    X(refused_disabled, "CONNECT refused: device or product disabled")                             \
+    X(refused_keepalive, "CONNECT refused: keep-alive out of range")                               \
+    X(refused_connect_rate, "CONNECT refused: connects_per_minute of this device")                 \
+    X(refused_properties, "CONNECT refused: user properties over a limit")                         \
+    X(secure_mode_mismatches, "CONNECT whose securemode contradicts its channel")                  \
+    X(registrations, "devices that fetched their credentials over MQTT")                           \
+    X(publishes_unauthorized, "PUBLISH dropped: the topic is not the device's to publish to")      \
+    X(subscribes_unauthorized, "filters refused: not the device's to subscribe to")                \
+    X(limited_upstream, "PUBLISH over upstream_per_second")                                        \
+    X(limited_upstream_qos1, "PUBLISH over upstream_qos1_per_second")                              \
+    X(limited_downstream,                                                                          \
+      "messages to a device over downstream_per_second or its Receive Maximum")                    \
+    X(limited_subscriptions, "filters refused: subscriptions_max")                                 \
+    X(limited_properties, "PUBLISH over a limit of its properties")                                \
+    X(limited_topic, "PUBLISH or filters over topic_bytes_max, levels or slashes")                 \
+    X(limited_packet, "connections ended: a packet over packet_bytes_max")                         \
+    X(limited_receive_max, "connections ended: receive_max")                                       \
+    X(delayed, "times a device had to wait because of a rate (over_limit delay)")                  \
+    X(not_subscribed, "messages to a device that has not subscribed to their topic")               \
+    X(notices, "error notices published to devices")                                               \
+    X(ntp_answers, "time requests answered")                                                       \
+    X(thing_answers, "thing-model posts answered")                                                 \
+    X(service_payloads_malformed, "time requests and thing-model posts that are no such JSON")     \
+    X(calls_now, "calls that wait for an answer now")                                              \
+    X(calls_begun, "calls sent towards a device")                                                  \
+    X(calls_answered, "calls answered in time")                                                    \
+    X(calls_timeout, "calls ended: TIMEOUT")                                                       \
+    X(calls_offline, "calls ended: OFFLINE")                                                       \
+    X(calls_halfconn, "calls ended: HALFCONN")                                                     \
+    X(calls_unknown, "calls ended: UNKNOWN")                                                       \
+    X(call_answers_late, "answers that came late or fit no call")                                  \
+    X(store_lost, "QoS 1 messages that could not be written to the store")                         \
     X(crossings, "messages pushed to another shard")                                               \
     X(crossings_waited, "messages that waited because another shard's inbox was full")             \
     X(queued_bytes_now, "bytes queued in this process for all sessions now")                       \

@@ -120,14 +120,14 @@ static void note_message(void *user, const struct fmx_gateway_message *message)
     pthread_mutex_unlock(&diary->lock);
 }
 
-static void note_close(void *user, struct fmx_session_id id, enum fmx_status cause)
+static void note_close(void *user, const struct fmx_gateway_end *end)
 {
     struct diary *diary = user;
 
     pthread_mutex_lock(&diary->lock);
     if (diary->closes < CAUSES_MAX) {
-        diary->causes[diary->closes] = cause;
-        diary->closed_ids[diary->closes] = id;
+        diary->causes[diary->closes] = end->cause;
+        diary->closed_ids[diary->closes] = end->id;
     }
     diary->closes++;
     pthread_mutex_unlock(&diary->lock);
@@ -421,8 +421,8 @@ static void *publish_numbers(void *argument)
         char text[16];
         snprintf(text, sizeof text, "%u", i);
         enum fmx_status status;
-        while ((status = fmx_gateway_publish(caller, fmx_slice_of(publishing->topic),
-                                             fmx_slice_of(text), publishing->qos)) == FMX_FULL) {
+        while ((status = loop_service_publish(caller, fmx_slice_of(publishing->topic),
+                                              fmx_slice_of(text), publishing->qos)) == FMX_FULL) {
             loop_pause_ms(1);
         }
         if (status != FMX_OK) {
@@ -526,12 +526,12 @@ static void api_says_full_when_the_queue_is_and_loses_nothing_else(void)
     enum fmx_status status = FMX_OK;
     while (status == FMX_OK && accepted < 1000000) {
         snprintf(text, sizeof text, "%u", accepted);
-        status = fmx_gateway_publish(caller, fmx_slice_of("numbers"), fmx_slice_of(text), 1);
+        status = loop_service_publish(caller, fmx_slice_of("numbers"), fmx_slice_of(text), 1);
         accepted += status == FMX_OK;
     }
     LOOP_EQUAL(status, FMX_FULL);
     CU_ASSERT(accepted > 0);
-    LOOP_EQUAL(fmx_gateway_publish(caller, fmx_slice_of("numbers"), fmx_slice_of("x"), 1),
+    LOOP_EQUAL(loop_service_publish(caller, fmx_slice_of("numbers"), fmx_slice_of("x"), 1),
                FMX_FULL);
     sem_post(&shard_may_go_on);
     for (unsigned i = 0; i < accepted; i++) {
@@ -542,7 +542,7 @@ static void api_says_full_when_the_queue_is_and_loses_nothing_else(void)
         CU_ASSERT_EQUAL_FATAL(strtoul(text, NULL, 10), i);
         CU_ASSERT_FATAL(loop_send(listener.fd, ack, loop_write_puback(ack, packet_id)));
     }
-    LOOP_WAIT(fmx_gateway_publish(caller, fmx_slice_of("numbers"), fmx_slice_of("end"), 1) ==
+    LOOP_WAIT(loop_service_publish(caller, fmx_slice_of("numbers"), fmx_slice_of("end"), 1) ==
               FMX_OK); /* there is room again, and nothing came in between */
     CU_ASSERT_FATAL(loop_receive(listener.fd, &got));
     CU_ASSERT_EQUAL(memcmp(got.body + got.bytes - 3, "end", 3), 0);
@@ -564,14 +564,14 @@ static void api_refuses_calls_that_make_no_sense(void)
     struct fmx_gateway *gateway = loop_gateway(2);
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(gateway, &caller), FMX_OK);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-        LOOP_EQUAL(fmx_gateway_publish(caller, fmx_slice_of(topics[i]), fmx_slice_of("x"), 0),
+        LOOP_EQUAL(loop_service_publish(caller, fmx_slice_of(topics[i]), fmx_slice_of("x"), 0),
                    FMX_E_TOPIC);
     }
-    LOOP_EQUAL(fmx_gateway_publish(caller, (fmx_slice){zero, 3}, fmx_slice_of("x"), 0),
+    LOOP_EQUAL(loop_service_publish(caller, (fmx_slice){zero, 3}, fmx_slice_of("x"), 0),
                FMX_E_TOPIC);
-    LOOP_EQUAL(fmx_gateway_publish(caller, fmx_slice_of("t"), fmx_slice_of("x"), 2),
+    LOOP_EQUAL(loop_service_publish(caller, fmx_slice_of("t"), fmx_slice_of("x"), 2),
                FMX_E_ARGUMENT);
-    LOOP_EQUAL(fmx_gateway_publish(caller, fmx_slice_of("t"), (fmx_slice){0}, 1), FMX_OK);
+    LOOP_EQUAL(loop_service_publish(caller, fmx_slice_of("t"), (fmx_slice){0}, 1), FMX_OK);
     LOOP_EQUAL(fmx_gateway_kick(caller, FMX_SESSION_NONE), FMX_E_ARGUMENT);
     LOOP_EQUAL(fmx_gateway_kick(caller, (struct fmx_session_id){UINT64_MAX}), FMX_E_ARGUMENT);
     fmx_gateway_caller_close(caller);
@@ -597,7 +597,7 @@ static void api_ignores_the_ids_of_sessions_that_are_gone(void)
     for (unsigned i = 0; i < 100; i++) {
         CU_ASSERT_EQUAL(fmx_gateway_kick(caller, look(&diary).ids[0]), FMX_OK);
     }
-    CU_ASSERT_EQUAL(fmx_gateway_publish(caller, fmx_slice_of("mine"), fmx_slice_of("x"), 0),
+    CU_ASSERT_EQUAL(loop_service_publish(caller, fmx_slice_of("mine"), fmx_slice_of("x"), 0),
                     FMX_OK);
     static struct loop_packet got;
     CU_ASSERT(loop_receive(peer.fd, &got)); /* it came behind the kicks, so they are done */

@@ -243,9 +243,9 @@ static void gateway_with_small_queues(struct fmx_gateway_options *options)
 {
     loop_gateway_options(options, 2);
     options->mux.send_queue_bytes_max = 65536;
-    options->queue_messages_max = 200;
-    options->queue_bytes_max = 1u << 20;
-    options->inflight_max = 100;
+    options->limits.queue_messages_max = 200;
+    options->limits.queue_bytes_max = 1u << 20;
+    options->limits.inflight_max = 100;
 }
 
 static struct fmx_fleet *begin_flood(const struct flood *flood, uint16_t port)

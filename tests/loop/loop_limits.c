@@ -57,17 +57,17 @@ static const struct refusal gateway_refusals[] = {
     GATEWAY_FIELD(backlog, 0),
     GATEWAY_FIELD(connect_timeout_ms, 99),
     GATEWAY_FIELD(connect_timeout_ms, 600001),
-    GATEWAY_FIELD(packet_bytes_max, 15),
-    GATEWAY_FIELD(packet_bytes_max, 268435461),
-    GATEWAY_FIELD(inflight_max, 0),
-    GATEWAY_FIELD(inflight_max, 32769),
-    GATEWAY_FIELD(receive_max, 0),
-    GATEWAY_FIELD(topic_bytes_max, 0),
-    GATEWAY_FIELD(topic_bytes_max, 65536),
-    GATEWAY_FIELD(topic_levels_max, 0),
-    GATEWAY_FIELD(topic_levels_max, 129),
-    GATEWAY_FIELD(subscriptions_max, UINT32_MAX),
-    GATEWAY_FIELD(queue_messages_max, UINT32_MAX),
+    GATEWAY_FIELD(limits.packet_bytes_max, 15),
+    GATEWAY_FIELD(limits.packet_bytes_max, 268435461),
+    GATEWAY_FIELD(limits.inflight_max, 0),
+    GATEWAY_FIELD(limits.inflight_max, 32769),
+    GATEWAY_FIELD(limits.receive_max, 0),
+    GATEWAY_FIELD(limits.topic_bytes_max, 0),
+    GATEWAY_FIELD(limits.topic_bytes_max, 65536),
+    GATEWAY_FIELD(limits.topic_levels_max, 0),
+    GATEWAY_FIELD(limits.topic_levels_max, 129),
+    GATEWAY_FIELD(limits.subscriptions_max, UINT32_MAX),
+    GATEWAY_FIELD(limits.queue_messages_max, UINT32_MAX),
 };
 
 static const struct refusal plan_refusals[] = {
@@ -165,8 +165,8 @@ static void limits_refuse_every_gateway_option_out_of_range_by_name(void)
         try_gateway(&options, gateway_refusals[i].field);
     }
     loop_gateway_options(&options, 1);
-    options.keepalive_min_s = 20;
-    options.keepalive_max_s = 10;
+    options.limits.keepalive_min_s = 20;
+    options.limits.keepalive_max_s = 10;
     try_gateway(&options, "keepalive_min_s");
     static const char *const cpus[] = {"", "x", "3-1", "0-", "0,,1", "1;2", "999999"};
     for (size_t i = 0; i < sizeof cpus / sizeof cpus[0]; i++) {

@@ -164,7 +164,7 @@ static struct fmx_gateway *gateway_with_holds(struct shard_watch *watch)
     options.callbacks =
         (struct fmx_gateway_callbacks){.on_open = watch_open, .on_message = hold_shard};
     options.user = watch;
-    options.queue_messages_max = 2 * PUMPED; /* nothing may be lost for want of room */
+    options.limits.queue_messages_max = 2 * PUMPED; /* nothing may be lost for want of room */
     return loop_gateway_start(&options);
 }
 
@@ -377,7 +377,7 @@ static void regress_4_filters_may_outnumber_receive_maximum(void)
 
     loop_begin();
     loop_gateway_options(&options, 2);
-    options.receive_max = 20;
+    options.limits.receive_max = 20;
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     plan_filters(&plan);
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
@@ -427,7 +427,7 @@ static void regress_5_replacing_a_subscription_at_the_limit_is_allowed(void)
 
     loop_begin();
     loop_gateway_options(&options, 2);
-    options.subscriptions_max = LIMIT;
+    options.limits.subscriptions_max = LIMIT;
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     struct loop_peer peer = join(fmx_gateway_port(gateway, 0), "full", FMX_MQTT_50);
     for (unsigned i = 0; i < LIMIT; i++) {

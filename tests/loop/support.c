@@ -76,11 +76,18 @@ static void write_warning(void *user, enum fmx_log_level level, const char *line
     fprintf(stderr, "  log: %s\n", line);
 }
 
+enum fmx_status loop_service_publish(struct fmx_gateway_caller *caller, fmx_slice topic,
+                                     fmx_slice payload, uint8_t qos)
+{
+    return fmx_gateway_publish(
+        caller, &(struct fmx_gateway_publication){.topic = topic, .payload = payload, .qos = qos});
+}
+
 void loop_gateway_options(struct fmx_gateway_options *options, uint32_t shards_count)
 {
     static const char *const listen[] = {"127.0.0.1:0"};
 
-    fmx_gateway_options_init(options);
+    fmx_gateway_options_init(options, FMX_PROFILE_OPEN);
     options->mux.shards_count = shards_count;
     options->mux.log = write_warning;
     options->mux.log_level = FMX_LOG_WARN;
@@ -388,11 +395,11 @@ static size_t put_text(uint8_t *out, const char *text)
 
 size_t loop_write_connect(uint8_t *out, const struct loop_connect *connect)
 {
-    uint8_t body[512];
+    uint8_t body[1024];
     size_t at = put_text(body, connect->version == FMX_MQTT_31 ? "MQIsdp" : "MQTT");
 
     body[at++] = (uint8_t)connect->version;
-    body[at++] = connect->clean ? 2 : 0;
+    body[at++] = (uint8_t)((connect->clean ? 2 : 0) | (connect->username != NULL ? 0xc0 : 0));
     at += put_u16(body + at, connect->keepalive_s);
     if (connect->version == FMX_MQTT_50) {
         body[at++] = 5;
@@ -401,6 +408,10 @@ size_t loop_write_connect(uint8_t *out, const struct loop_connect *connect)
         at += put_u16(body + at, connect->session_expiry_s & 0xffff);
     }
     at += put_text(body + at, connect->client_id);
+    if (connect->username != NULL) {
+        at += put_text(body + at, connect->username);
+        at += put_text(body + at, connect->password);
+    }
     size_t head = put_head(out, 0x10, at);
     memcpy(out + head, body, at);
     return head + at;

@@ -68,6 +68,10 @@ void loop_check_equal(uint64_t actual, uint64_t expected, const char *words, con
 
 /* ── gateways and fleets ── */
 
+/* What the service publishes. */
+enum fmx_status loop_service_publish(struct fmx_gateway_caller *caller, fmx_slice topic,
+                                     fmx_slice payload, uint8_t qos);
+
 /* Defaults, one listener on 127.0.0.1 with a port of the system's choice, no log but warnings. */
 void loop_gateway_options(struct fmx_gateway_options *options, uint32_t shards_count);
 
@@ -132,6 +136,8 @@ struct loop_connect {
     uint16_t keepalive_s;
     uint32_t session_expiry_s; /* 5.0 */
     int receive_buffer_bytes;  /* SO_RCVBUF; 0: the system's */
+    const char *username;      /* NULL: none; and then no password either */
+    const char *password;
 };
 
 /* TCP only. */

@@ -15,7 +15,7 @@ void fmx_gateway_story_init(struct fmx_gateway_story *story, uint32_t shards_cou
 
     memset(story, 0, sizeof(*story));
     fmx_story_init(&story->story);
-    fmx_gateway_options_init(&story->options);
+    fmx_gateway_options_init(&story->options, FMX_PROFILE_OPEN);
     story->options.mux = story->story.options;
     story->options.mux.shards_count = shards_count;
     story->options.listen = listen;

@@ -39,11 +39,10 @@ static uint64_t below(uint64_t n)
     return fmx_prng_below(fmx_sim_prng(), n);
 }
 
-static void on_close(void *user, struct fmx_session_id id, enum fmx_status cause)
+static void on_close(void *user, const struct fmx_gateway_end *end)
 {
     (void)user;
-    (void)id;
-    ended_at_queue += cause == FMX_LIMIT_QUEUE;
+    ended_at_queue += end->cause == FMX_LIMIT_QUEUE;
 }
 
 static void hear(struct reader *reader, bool is_gapless)
@@ -109,8 +108,8 @@ static void begin(bool is_kept, uint8_t qos)
 {
     fmx_gateway_story_init(&story, 1 + (uint32_t)below(3));
     story.options.mux.send_queue_bytes_max = QUEUE_BYTES;
-    story.options.inflight_max = 8;
-    story.options.queue_messages_max = WAITING_MAX;
+    story.options.limits.inflight_max = 8;
+    story.options.limits.queue_messages_max = WAITING_MAX;
     story.options.callbacks.on_close = on_close;
     said = acked = ended_at_queue = 0;
     fmx_gateway_story_open(&story);

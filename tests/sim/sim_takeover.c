@@ -111,12 +111,12 @@ static void on_open(void *user, const struct fmx_gateway_session *session)
     opens++;
 }
 
-static void on_close(void *user, struct fmx_session_id id, enum fmx_status cause)
+static void on_close(void *user, const struct fmx_gateway_end *end)
 {
     (void)user;
-    STORY_ASSERT(cause < 0);
+    STORY_ASSERT(end->cause < 0);
     for (unsigned i = 0; i < open_count; i++) {
-        if (fmx_session_id_equal(open_ids[i], id)) {
+        if (fmx_session_id_equal(open_ids[i], end->id)) {
             open_ids[i] = open_ids[--open_count];
             return;
         }
@@ -285,7 +285,7 @@ static void begin(void)
 {
     fmx_gateway_story_init(&story, SHARDS);
     story.options.mux.sessions_max = LIVES_MAX * SHARDS;
-    story.options.inflight_max = 1 + (uint32_t)below(40);
+    story.options.limits.inflight_max = 1 + (uint32_t)below(40);
     story.options.mux.send_queue_bytes_max = 1024u << below(6);
     story.options.callbacks.on_open = on_open;
     story.options.callbacks.on_close = on_close;

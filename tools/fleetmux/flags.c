@@ -44,6 +44,7 @@ void flags_init(struct flag_set *set, const struct flag *rows, size_t count, uin
 void flags_begin(struct flag_set *set)
 {
     memset(set->is_given, 0, sizeof(set->is_given));
+    set->operands_count = 0;
     set->error[0] = '\0';
 }
 
@@ -165,7 +166,7 @@ static void describe_choices(const struct flag *row, char *out_text, size_t text
     }
 }
 
-void flags_describe(const struct flag *row, char *out_text, size_t text_bytes)
+static void describe_kind(const struct flag *row, char *out_text, size_t text_bytes)
 {
     switch (row->kind) {
     case FLAG_SWITCH:
@@ -192,6 +193,14 @@ void flags_describe(const struct flag *row, char *out_text, size_t text_bytes)
         snprintf(out_text, text_bytes, "%s, not empty", row->argument);
         break;
     }
+}
+
+void flags_describe(const struct flag *row, char *out_text, size_t text_bytes)
+{
+    char words[FLAG_VALUE_BYTES];
+
+    describe_kind(row, words, sizeof(words));
+    snprintf(out_text, text_bytes, "%s%s", words, row->may_be_none ? ", or none" : "");
 }
 
 static bool refuse_value(struct flag_set *set, const struct flag *row, const char *text)
@@ -223,9 +232,19 @@ static bool give_bool(struct flag_set *set, const struct flag *row, const char *
     return true;
 }
 
+static bool is_none(const struct flag *row, uint64_t value)
+{
+    return row->may_be_none && value == UINT64_MAX >> (64 - 8 * row->width);
+}
+
 static bool give_number(struct flag_set *set, const struct flag *row, const char *text)
 {
     uint64_t value = 0;
+
+    if (row->may_be_none && strcmp(text, "none") == 0) {
+        store(place(set, row), row->width, UINT64_MAX);
+        return true;
+    }
     enum number_status status = row->kind == FLAG_TIME
                                     ? number_read_time(text, row->plain_ns, row->stored_ns, &value)
                                     : number_read_count(text, &value);
@@ -411,6 +430,19 @@ static bool format_span(const struct flag_span *span, char *out_text, size_t tex
     return span->max != 0;
 }
 
+static bool format_number(const struct flag *row, uint64_t value, char *out_text, size_t text_bytes)
+{
+    if (is_none(row, value)) {
+        return copy_text("none", out_text, text_bytes);
+    }
+    if (row->kind == FLAG_TIME) {
+        format_time(row, value, out_text, text_bytes);
+    } else {
+        snprintf(out_text, text_bytes, "%" PRIu64, value);
+    }
+    return true;
+}
+
 bool flags_format(const struct flag_set *set, const struct flag *row, size_t item, char *out_text,
                   size_t text_bytes)
 {
@@ -421,11 +453,8 @@ bool flags_format(const struct flag_set *set, const struct flag *row, size_t ite
     case FLAG_BOOL:
         return copy_text(*(const bool *)value ? "true" : "false", out_text, text_bytes);
     case FLAG_UINT:
-        snprintf(out_text, text_bytes, "%" PRIu64, load(value, row->width));
-        return true;
     case FLAG_TIME:
-        format_time(row, load(value, row->width), out_text, text_bytes);
-        return true;
+        return format_number(row, load(value, row->width), out_text, text_bytes);
     case FLAG_REAL:
         snprintf(out_text, text_bytes, "%.15g", *(const double *)value);
         return true;
@@ -583,18 +612,44 @@ static bool parse_letter(struct flag_set *set, const char *text, struct argument
     return take_value(set, row, &spelling, arguments);
 }
 
+/* An argument that is no option. */
+static bool take_operand(struct flag_set *set, const char *text)
+{
+    if (set->operands == NULL) {
+        return refuse(set, "unexpected argument '%.100s'; options begin with '-'", text);
+    }
+    if (set->operands_count == set->operands_max) {
+        return refuse(set, "'%.100s' is one argument too many", text);
+    }
+    set->operands[set->operands_count++] = text;
+    return true;
+}
+
+static bool take_rest(struct flag_set *set, struct arguments *arguments)
+{
+    bool is_good = true;
+
+    for (; arguments->left > 0 && is_good; arguments->left--) {
+        is_good = take_operand(set, *arguments->next++);
+    }
+    return is_good;
+}
+
 static bool parse_one(struct flag_set *set, struct arguments *arguments)
 {
     const char *text = *arguments->next++;
 
     arguments->left--;
+    if (set->operands != NULL && strcmp(text, "--") == 0) {
+        return take_rest(set, arguments);
+    }
     if (text[0] == '-' && text[1] == '-' && text[2] != '\0') {
         return parse_long(set, text, arguments);
     }
     if (text[0] == '-' && text[1] != '-' && text[1] != '\0') {
         return parse_letter(set, text, arguments);
     }
-    return refuse(set, "unexpected argument '%.100s'; options begin with '-'", text);
+    return take_operand(set, text);
 }
 
 bool flags_parse(struct flag_set *set, int argc, char *const *argv)

@@ -56,6 +56,7 @@ struct flag {
     bool has_commas;   /* of a list: an argument may hold several items */
     bool command_line; /* not a key in a file */
     bool power_of_two; /* of a number */
+    bool may_be_none;  /* of a number or time: "none" is taken too and is all bits one */
     enum flag_kind kind;
     uint32_t verbs; /* bits of the verbs that have it; 0: every verb */
     size_t offset;  /* into the settings; see FLAG_AT */
@@ -80,6 +81,9 @@ struct flag_set {
     uint32_t verbs;
     void *settings;
     bool is_given[FLAG_ROWS_MAX]; /* by the latest source: file or command line */
+    const char **operands;        /* arguments that are no options; NULL: none are taken */
+    size_t operands_max;
+    size_t operands_count;
     char error[FLAG_ERROR_BYTES]; /* a sentence without its end, after a call that was false */
 };
 
@@ -90,7 +94,10 @@ void flags_init(struct flag_set *set, const struct flag *rows, size_t count, uin
 /* A new source begins: nothing is given, and lists of an earlier source will be replaced. */
 void flags_begin(struct flag_set *set);
 
-/* Reads options until `argv` ends. Texts are kept by pointer. False: see set->error. */
+/*
+ * Reads options until `argv` ends; operands may stand anywhere, and after "--" all is an operand.
+ * Texts are kept by pointer. False: see set->error.
+ */
 bool flags_parse(struct flag_set *set, int argc, char *const *argv);
 
 /* Sets one row from text. False: set->error says what is wrong, without naming the row. */

@@ -51,8 +51,8 @@ static void describe(const struct flag_set *set, const struct flag *row, char *o
 
     if (has_range(row)) {
         uint64_t ratio = row->kind == FLAG_TIME ? row->plain_ns / row->stored_ns : 1;
-        snprintf(range, sizeof(range), "%" PRIu64 " to %" PRIu64, row->min / ratio,
-                 row->max / ratio);
+        snprintf(range, sizeof(range), "%" PRIu64 " to %" PRIu64 "%s", row->min / ratio,
+                 row->max / ratio, row->may_be_none ? ", or none" : "");
     }
     out_text[0] = '\0';
     if (has_range(row) || has_value) {

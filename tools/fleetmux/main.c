@@ -26,6 +26,8 @@ static const struct verb {
     {"gateway", "[OPTIONS]", "accept MQTT clients and carry their messages", verb_gateway},
     {"fleet", "conn|pub|sub [OPTIONS]", "be many MQTT clients: connect, publish, subscribe",
      verb_fleet},
+    {"ctl", "COMMAND [OPTIONS]", "ask a running gateway, or tell it what to do", verb_ctl},
+    {"registry", "DEED [OPTIONS]", "edit the registry of products and devices", verb_registry},
     {"version", "", "print the version", verb_version},
     {"help", "[VERB]", "explain a verb and its options", verb_help},
 };
@@ -47,6 +49,8 @@ static void print_help(FILE *out)
                  "  3  reserved: the fleet itself was the limit\n"
                  "  4  aborted: cut short by a signal, or clients or messages were lost\n"
                  "  5  could not start: kernel, limits or addresses\n"
+                 "  6  ctl: no answer, not delivered, or nobody there; a word says which\n"
+                 "  7  ctl: no gateway answers\n"
                  "\n'fleetmux help gateway' and 'fleetmux help fleet pub' list the options.\n");
 }
 
@@ -83,6 +87,10 @@ static int verb_help(int argc, char **argv)
         gateway_help(stdout);
     } else if (strcmp(argv[0], "fleet") == 0) {
         fleet_help(stdout, argc > 1 ? argv[1] : NULL);
+    } else if (strcmp(argv[0], "ctl") == 0) {
+        ctl_help(stdout, argc > 1 ? argv[1] : NULL);
+    } else if (strcmp(argv[0], "registry") == 0) {
+        registry_help(stdout);
     } else {
         return unknown_verb(argv[0]);
     }

@@ -16,6 +16,7 @@
 #define NS_PER_S 1000000000u
 
 static volatile sig_atomic_t status_when_killed;
+static int heard_signo; /* beside SIGINT and SIGTERM; 0: none */
 
 static sigset_t held_signals(void)
 {
@@ -24,6 +25,9 @@ static sigset_t held_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    if (heard_signo != 0) {
+        sigaddset(&signals, heard_signo);
+    }
     return signals;
 }
 
@@ -33,6 +37,13 @@ void signals_hold(void)
 
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void signals_hear(int signo)
+{
+    heard_signo = signo;
+    sigset_t signals = held_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
 int signals_wait(uint64_t timeout_ns)
@@ -65,5 +76,8 @@ void signals_release(int exit_status)
     status_when_killed = exit_status;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (heard_signo != 0) {
+        signal(heard_signo, SIG_IGN);
+    }
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * signals.h — waiting for SIGINT and SIGTERM in one place
+ * signals.h — waiting for signals in one place
  */
 #ifndef FMX_TOOLS_SIGNALS_H
 #define FMX_TOOLS_SIGNALS_H
@@ -8,6 +8,9 @@
 
 /* Blocks SIGINT and SIGTERM for this thread and those it makes later; ignores SIGPIPE. */
 void signals_hold(void);
+
+/* After signals_hold: signals_wait also waits for this one, and it never ends the process. */
+void signals_hear(int signo);
 
 /* Waits for one of them. Its number, or 0 after `timeout_ns`; UINT64_MAX waits without end. */
 int signals_wait(uint64_t timeout_ns);

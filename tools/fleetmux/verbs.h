@@ -13,13 +13,21 @@ enum exit_status {
     EXIT_GENERATOR = 3, /* reserved: the fleet, not the server, was the limit */
     EXIT_ABORTED = 4,   /* a run was cut short, or clients or messages were lost */
     EXIT_NO_START = 5,  /* kernel, limits or addresses did not allow to start */
+    EXIT_NOT_DONE = 6,  /* ctl: no answer, not delivered, nobody there; a word says which */
+    EXIT_NO_GATEWAY = 7 /* ctl: none answers at the control socket */
 };
 
 /* Each takes what follows its name on the command line and returns the exit status. */
 int verb_gateway(int argc, char **argv);
 int verb_fleet(int argc, char **argv);
+int verb_ctl(int argc, char **argv);
+int verb_registry(int argc, char **argv);
 
 void gateway_help(FILE *out);
+
+/* `command` is one of ctl's, or NULL: all of them. */
+void ctl_help(FILE *out, const char *command);
+void registry_help(FILE *out);
 
 /* `kind` is "conn", "pub" or "sub"; NULL: what all have in common. */
 void fleet_help(FILE *out, const char *kind);
