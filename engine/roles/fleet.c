@@ -1,20 +1,20 @@
 /*
- * fleet — the client role: its public calls, its plan, and where the engine enters it
+ * fleet — the client role: its public calls, and where the engine enters it
  *
  * Why it is so:   clients are dealt to the shards like cards, client i to shard i modulo their
  *                 number, so each shard's part of every rate is an equal part and no shard has to
  *                 ask another
  * Words:          plan: what the user asked for; start: the instant from which all planned times
  *                 count
- * Memory:         clients, one array for each shard; copies of the plan's strings
- * Threads:        as include/fleetmux/fleet.h says; snapshots read counters and histograms only
- * Limits:         checked in check_plan, each with words
- * Not here:       what a client does: see the map in engine/roles/fleet.h
+ * Memory:         clients, one array for each shard
+ * Threads:        as include/fleetmux/fleet.h says
+ * Limits:         those of the plan
+ * Not here:       the plan itself: fleet_plan.c; what a client does: see the map in
+ *                 engine/roles/fleet.h
  */
 #include "engine/roles/fleet.h"
 
 #include "engine/clock.h"
-#include "engine/options.h"
 #include "engine/roles/address.h"
 #include "proto/limits.h"
 
@@ -26,188 +26,8 @@
 #define END_MS             2000u /* for goodbyes */
 #define BUSY_LOOK_NS       FMX_NS_PER_MS /* too many connects wait for an answer */
 #define POLL_NS            (5 * FMX_NS_PER_MS)
-#define PACKET_BYTES_MAX   (16u << 20)
 
-/* ── the plan ── */
-
-void fmx_fleet_plan_init(struct fmx_fleet_plan *plan)
-{
-    *plan = (struct fmx_fleet_plan){
-        .clients_count = 1,
-        .first_number = 1,
-        .connects_per_second = 100,
-        .connects_inflight_max = 1024,
-        .connect_timeout_ms = 10000,
-        .version = FMX_MQTT_50,
-        .client_id = "fleetmux_%i",
-        .keepalive_s = 300,
-        .clean = true,
-        .receive_max = 65535,
-        .publish_interval_ns = FMX_NS_PER_S,
-        .publish_window = 32,
-        .payload_bytes = 256,
-        .drain_ms = 5000,
-        .seed = 1,
-    };
-    fmx_mux_options_init(&plan->mux);
-}
-
-/* Checks each text with the longest values that its variables can have. */
-static enum fmx_status check_templates(const struct fmx_fleet_plan *plan, char *error,
-                                       size_t error_bytes)
-{
-    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
-    struct fmx_template_values longest = {.number = UINT32_MAX, .run_number = UINT32_MAX};
-    const struct {
-        const char *field;
-        const char *text;
-        uint8_t *filled;
-        fmx_slice *value; /* of a variable in the texts that follow */
-    } templates[] = {
-        {"client_id", plan->client_id, client_id, &longest.client_id},
-        {"username", plan->username, username, &longest.username},
-        {"password", plan->password, NULL, NULL},
-        {"topic", plan->topic, NULL, NULL},
-    };
-    enum fmx_status status = FMX_OK;
-
-    for (size_t i = 0; status == FMX_OK && i < sizeof(templates) / sizeof(templates[0]); i++) {
-        if (templates[i].text == NULL) {
-            continue;
-        }
-        status =
-            fmx_template_check(templates[i].field, templates[i].text, &longest, error, error_bytes);
-        if (status == FMX_OK && templates[i].value != NULL) {
-            *templates[i].value =
-                fmx_template_fill(templates[i].text, &longest, templates[i].filled);
-        }
-    }
-    for (size_t i = 0; status == FMX_OK && i < plan->filters_count; i++) {
-        status = fmx_template_check("filter", plan->filters[i], &longest, error, error_bytes);
-    }
-    return status;
-}
-
-static bool has_name(const char *text)
-{
-    return text != NULL && (strstr(text, "%c") != NULL || strstr(text, "%u") != NULL);
-}
-
-static bool have_names(const struct fmx_fleet_plan *plan)
-{
-    for (size_t i = 0; i < plan->filters_count; i++) {
-        if (has_name(plan->filters[i])) {
-            return true;
-        }
-    }
-    return has_name(plan->topic);
-}
-
-static enum fmx_status check_plan(const struct fmx_fleet_plan *plan, char *error,
-                                  size_t error_bytes)
-{
-    const struct fmx_option_range ranges[] = {
-        {"targets_count", plan->targets_count, 1, 64},
-        {"sources_count", plan->sources_count, 0, 65536},
-        {"clients_count", plan->clients_count, 1, 16000000},
-        {"connects_inflight_max", plan->connects_inflight_max, 1, 1u << 20},
-        {"connect_timeout_ms", plan->connect_timeout_ms, 100, 600000},
-        {"version", (uint64_t)plan->version, FMX_MQTT_31, FMX_MQTT_50},
-        {"receive_max", plan->receive_max, 1, 65535},
-        {"filters_count", plan->filters_count, 0, 64},
-        {"subscribe_qos", plan->subscribe_qos, 0, 1},
-        {"publish_qos", plan->publish_qos, 0, 1},
-        {"publish_window", plan->publish_window, 1, FMX_INFLIGHT_MAX},
-        {"payload_bytes", plan->payload_bytes, 0, PACKET_BYTES_MAX - 2048},
-        {"payload", plan->payload.bytes, 0, PACKET_BYTES_MAX - 2048},
-        {"drain_ms", plan->drain_ms, 0, 600000},
-        {"reconnect_min_ms", plan->reconnect_min_ms, 0, 3600000},
-        {"reconnect_max_ms", plan->reconnect_max_ms, plan->reconnect_min_ms, 3600000},
-    };
-    enum fmx_status status = fmx_mux_check_options(&plan->mux, error, error_bytes);
-
-    if (status == FMX_OK) {
-        status = fmx_options_check(ranges, sizeof(ranges) / sizeof(ranges[0]), error, error_bytes);
-    }
-    if (status == FMX_OK && !(plan->connects_per_second >= 0 && plan->connects_per_second <= 1e7)) {
-        snprintf(error, error_bytes, "connects_per_second is %g: write a number from 0 to 10000000",
-                 plan->connects_per_second);
-        status = FMX_E_OPTION;
-    }
-    if (status == FMX_OK &&
-        (plan->targets == NULL || (plan->sources == NULL && plan->sources_count > 0) ||
-         (plan->filters == NULL && plan->filters_count > 0))) {
-        snprintf(error, error_bytes,
-                 "targets, sources or filters is missing, but its count is not 0");
-        status = FMX_E_OPTION;
-    }
-    if (status == FMX_OK && plan->client_id == NULL) {
-        snprintf(error, error_bytes, "client_id is missing: write a text such as fleetmux_%%i");
-        status = FMX_E_OPTION;
-    }
-    if (status == FMX_OK && plan->password != NULL && plan->username == NULL &&
-        plan->version != FMX_MQTT_50) {
-        snprintf(error, error_bytes, "password without username is allowed in MQTT 5.0 only");
-        status = FMX_E_OPTION;
-    }
-    return status == FMX_OK ? check_templates(plan, error, error_bytes) : status;
-}
-
-/* ── copying what the plan points to ── */
-
-static const char *copy_text(struct fmx_fleet *fleet, size_t *used, const char *text)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    return fleet->texts[(*used)++] = strdup(text);
-}
-
-static bool copy_texts(struct fmx_fleet *fleet)
-{
-    struct fmx_fleet_plan *plan = &fleet->plan;
-    size_t filters_count = plan->filters_count;
-    size_t used = 0;
-
-    fleet->texts = calloc(filters_count + 5, sizeof(*fleet->texts));
-    fmx_template *filters = calloc(filters_count + 1, sizeof(*filters));
-    if (fleet->texts == NULL || filters == NULL) {
-        free(filters);
-        return false;
-    }
-    for (size_t i = 0; i < filters_count; i++) {
-        filters[i] = copy_text(fleet, &used, plan->filters[i]);
-    }
-    plan->filters = filters;
-    plan->client_id = copy_text(fleet, &used, plan->client_id);
-    plan->username = copy_text(fleet, &used, plan->username);
-    plan->password = copy_text(fleet, &used, plan->password);
-    plan->topic = copy_text(fleet, &used, plan->topic);
-    for (size_t i = 0; i < used; i++) {
-        if (fleet->texts[i] == NULL) {
-            free(filters);
-            plan->filters = NULL;
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool copy_payload(struct fmx_fleet *fleet)
-{
-    fmx_slice *payload = &fleet->plan.payload;
-
-    if (payload->bytes == 0) {
-        return true;
-    }
-    fleet->payload_copy = malloc(payload->bytes);
-    if (fleet->payload_copy != NULL) {
-        memcpy(fleet->payload_copy, payload->data, payload->bytes);
-        payload->data = fleet->payload_copy;
-    }
-    return fleet->payload_copy != NULL;
-}
+/* ── addresses ── */
 
 static enum fmx_status parse_addresses(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
                                        char *error, size_t error_bytes)
@@ -272,40 +92,6 @@ uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet)
     return mixed ^ mixed >> 31;
 }
 
-static struct fmx_template_values numbers_of(const struct fmx_fleet_shard *fleet,
-                                             const struct fmx_fleet_client *client)
-{
-    return (struct fmx_template_values){.number = fleet->fleet->plan.first_number + client->index,
-                                        .run_number = client->index};
-}
-
-void fmx_fleet_names(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                     struct fmx_fleet_names *out_names)
-{
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    struct fmx_template_values values = numbers_of(fleet, client);
-
-    out_names->client_id = fmx_template_fill(plan->client_id, &values, out_names->client_id_bytes);
-    values.client_id = out_names->client_id;
-    out_names->username = plan->username == NULL ? (fmx_slice){0}
-                                                 : fmx_template_fill(plan->username, &values,
-                                                                     out_names->username_bytes);
-}
-
-fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                         const char *text, uint8_t *out)
-{
-    struct fmx_template_values values = numbers_of(fleet, client);
-    struct fmx_fleet_names names;
-
-    if (fleet->fleet->topics_have_names) {
-        fmx_fleet_names(fleet, client, &names);
-        values.client_id = names.client_id;
-        values.username = names.username;
-    }
-    return fmx_template_fill(text, &values, out);
-}
-
 /* Clients of shards before this one, and its own: what is shared out follows these. */
 static uint64_t clients_before(const struct fmx_fleet_plan *plan, uint32_t shard, uint32_t shards)
 {
@@ -357,6 +143,12 @@ static void arm_role_timer(struct fmx_fleet_shard *fleet, struct fmx_timer *time
     fmx_wheel_arm(&fleet->shard->wheel, timer, fleet->shard->now_ns);
 }
 
+/* An equal part, rounded up. */
+static uint32_t equal_part(uint32_t total, uint32_t shards_count)
+{
+    return (total + shards_count - 1) / shards_count;
+}
+
 static enum fmx_status open_shard(struct fmx_shard *shard)
 {
     struct fmx_fleet_shard *fleet = calloc(1, sizeof(*fleet));
@@ -370,12 +162,15 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     fleet->clients_count = (uint32_t)share_of(shard, plan->clients_count);
     fleet->clients = calloc(fleet->clients_count + 1u, sizeof(*fleet->clients));
-    if (fleet->clients == NULL || !fmx_fleet_payload_open(fleet)) {
+    if (fleet->clients == NULL || !fmx_fleet_message_open(fleet) ||
+        !fmx_fleet_register_open(fleet)) {
         return FMX_LIMIT_MEMORY;
     }
+    fleet->answers.count_max = equal_part(plan->calls.pending_max, shard->shards_count);
+    fleet->answers.timer.kind = FMX_TIMER_ROLE;
+    fleet->answers.timer.sub_kind = FMX_FLEET_TIMER_ANSWERS;
     fleet->random = plan->seed + 0x632be59bd9b4e019ull * (shard->index + 1);
-    fleet->connecting_max =
-        (plan->connects_inflight_max + shard->shards_count - 1) / shard->shards_count;
+    fleet->connecting_max = equal_part(plan->connects_inflight_max, shard->shards_count);
     fleet->publishes_left =
         plan->publishes_max == 0 ? UINT64_MAX : share_of(shard, plan->publishes_max);
     init_histograms(fleet);
@@ -389,8 +184,10 @@ static void close_shard(struct fmx_shard *shard)
 
     if (fleet != NULL) {
         fmx_fleet_track_close(fleet);
+        fmx_fleet_answers_close(fleet);
+        fmx_fleet_register_close(fleet);
+        fmx_fleet_message_close(fleet);
         free(fleet->clients);
-        free(fleet->payload);
         free(fleet);
         shard->role_state = NULL;
     }
@@ -440,6 +237,8 @@ static void client_is_due(struct fmx_fleet_shard *fleet, struct fmx_timer *timer
         fmx_wheel_arm(&fleet->shard->wheel, timer, fleet->shard->now_ns + BUSY_LOOK_NS);
     } else if (client->state == FMX_CLIENT_WAITING) {
         fmx_fleet_client_begin(fleet, client);
+    } else if (client->state == FMX_CLIENT_CONNECTING) {
+        fmx_fleet_register_is_late(client->conn);
     } else {
         fmx_fleet_publish_due(fleet, client);
     }
@@ -458,6 +257,9 @@ static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
         break;
     case FMX_FLEET_TIMER_WATCH:
         watch(fleet);
+        break;
+    case FMX_FLEET_TIMER_ANSWERS:
+        fmx_fleet_answers_due(fleet);
         break;
     default:
         client_is_due(fleet, timer);
@@ -529,14 +331,7 @@ static const struct fmx_role fleet_role = {
 
 static void release(struct fmx_fleet *fleet)
 {
-    for (size_t i = 0; fleet->texts != NULL && fleet->texts[i] != NULL; i++) {
-        free(fleet->texts[i]);
-    }
-    if (fleet->texts != NULL) {
-        free((void *)fleet->plan.filters);
-    }
-    free(fleet->texts);
-    free(fleet->payload_copy);
+    fmx_fleet_plan_wipe(fleet);
     free(fleet->targets);
     free(fleet->sources);
     free(fleet);
@@ -555,7 +350,7 @@ static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t err
     };
 
     fleet->session = (struct fmx_session_options){
-        .packet_bytes_max = PACKET_BYTES_MAX,
+        .packet_bytes_max = FMX_FLEET_PACKET_BYTES_MAX,
         .inflight_max = FMX_INFLIGHT_MAX,
         .session_expiry_max_s = UINT32_MAX,
         .topic_bytes_max = 65535,
@@ -569,7 +364,7 @@ static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t err
 enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fleet **out_fleet,
                                char *error, size_t error_bytes)
 {
-    enum fmx_status status = check_plan(plan, error, error_bytes);
+    enum fmx_status status = fmx_fleet_plan_check(plan, error, error_bytes);
 
     if (status != FMX_OK) {
         return status;
@@ -579,10 +374,8 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
         snprintf(error, error_bytes, "no memory");
         return FMX_LIMIT_MEMORY;
     }
-    fleet->plan = *plan;
-    fleet->topics_have_names = have_names(plan);
     snprintf(error, error_bytes, "no memory");
-    status = copy_texts(fleet) && copy_payload(fleet) ? FMX_OK : FMX_LIMIT_MEMORY;
+    status = fmx_fleet_plan_copy(fleet, plan) ? FMX_OK : FMX_LIMIT_MEMORY;
     if (status == FMX_OK) {
         status = parse_addresses(fleet, plan, error, error_bytes);
     }
@@ -622,17 +415,6 @@ enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error, size_t err
     return FMX_OK;
 }
 
-static bool all_finished(const struct fmx_fleet *fleet)
-{
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        if (!atomic_load_explicit(&shard->is_finished, memory_order_relaxed)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void fmx_fleet_stop(struct fmx_fleet *fleet)
 {
     uint64_t start_ns = atomic_load_explicit(&fleet->start_ns, memory_order_relaxed);
@@ -643,7 +425,7 @@ void fmx_fleet_stop(struct fmx_fleet *fleet)
         return;
     }
     atomic_store_explicit(&fleet->is_ending, true, memory_order_relaxed);
-    while (!all_finished(fleet) && fmx_clock_ns() < deadline_ns) {
+    while (!fmx_fleet_all_finished(fleet) && fmx_clock_ns() < deadline_ns) {
         nanosleep(&pause, NULL);
     }
     fleet->ended_ns = fmx_clock_ns() - start_ns;
@@ -659,118 +441,4 @@ void fmx_fleet_close(struct fmx_fleet *fleet)
 uint32_t fmx_fleet_shards_count(const struct fmx_fleet *fleet)
 {
     return fmx_mux_shards_count(fleet->mux);
-}
-
-/* ── snapshots ── */
-
-static void add_counters(struct fmx_fleet_snapshot *into, const struct fmx_fleet_counters *from)
-{
-    const struct {
-        uint64_t *to;
-        const _Atomic uint64_t *from;
-    } pairs[] = {
-        {&into->clients_waiting, &from->waiting},
-        {&into->clients_connecting, &from->connecting},
-        {&into->clients_open, &from->open},
-        {&into->clients_subscribed, &from->subscribed},
-        {&into->clients_lost, &from->lost},
-        {&into->clients_failed, &from->failed},
-        {&into->connects_ok, &from->connects_ok},
-        {&into->subscribes_refused, &from->subscribes_refused},
-        {&into->publishes_planned, &from->planned},
-        {&into->publishes_sent, &from->sent},
-        {&into->publishes_acked, &from->acked},
-        {&into->publishes_refused, &from->refused},
-        {&into->publishes_unacked, &from->unacked_lost},
-        {&into->received, &from->received},
-        {&into->received_duplicate, &from->received_duplicate},
-        {&into->received_gap, &from->received_gap},
-        {&into->received_foreign, &from->received_foreign},
-    };
-    uint64_t last_ns = atomic_load_explicit(&from->last_connect_ns, memory_order_relaxed);
-
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        *pairs[i].to += atomic_load_explicit(pairs[i].from, memory_order_relaxed);
-    }
-    into->last_connect_ns = last_ns > into->last_connect_ns ? last_ns : into->last_connect_ns;
-}
-
-static void add_cause(struct fmx_fleet_snapshot *into, uint64_t key, uint64_t count)
-{
-    struct fmx_fleet_cause cause = {.status = (enum fmx_status)(-(int)(key >> 32)),
-                                    .sys_errno = (int)(key & 0xffff),
-                                    .reason = (uint8_t)(key >> 16),
-                                    .count = count};
-
-    for (size_t i = 0; i < into->causes_count; i++) {
-        struct fmx_fleet_cause *known = &into->causes[i];
-        if (known->status == cause.status && known->sys_errno == cause.sys_errno &&
-            known->reason == cause.reason) {
-            known->count += count;
-            return;
-        }
-    }
-    if (into->causes_count < FMX_FLEET_CAUSES_MAX) {
-        into->causes[into->causes_count++] = cause;
-    } else {
-        into->causes[FMX_FLEET_CAUSES_MAX - 1].count += count;
-    }
-}
-
-static void add_causes(struct fmx_fleet_snapshot *into, const struct fmx_fleet_shard *from)
-{
-    for (size_t i = 0; i < FMX_FLEET_CAUSES_MAX; i++) {
-        uint64_t key = atomic_load_explicit(&from->causes[i].key, memory_order_relaxed);
-        if (key != 0) {
-            add_cause(into, key,
-                      atomic_load_explicit(&from->causes[i].count, memory_order_relaxed));
-        }
-    }
-}
-
-/* Merges one histogram of every shard; the scratch is the caller's. */
-static void summarize(const struct fmx_fleet *fleet, size_t offset, struct fmx_histogram *scratch,
-                      struct fmx_latency *out_latency)
-{
-    fmx_histogram_init(scratch);
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const char *shard = (const char *)fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        fmx_histogram_add(scratch, (const struct fmx_histogram *)(shard + offset));
-    }
-    fmx_histogram_summary(scratch, out_latency);
-}
-
-static void summarize_all(const struct fmx_fleet *fleet, struct fmx_fleet_snapshot *out_snapshot)
-{
-    struct fmx_histogram *scratch = malloc(sizeof(*scratch));
-
-    if (scratch == NULL) {
-        return; /* the latencies stay 0; counters are worth having all the same */
-    }
-    summarize(fleet, offsetof(struct fmx_fleet_shard, connect), scratch, &out_snapshot->connect);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, subscribe), scratch,
-              &out_snapshot->subscribe);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, puback), scratch, &out_snapshot->puback);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, delivery), scratch, &out_snapshot->delivery);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, lag), scratch, &out_snapshot->lag);
-    free(scratch);
-}
-
-void fmx_fleet_snapshot(const struct fmx_fleet *fleet, struct fmx_fleet_snapshot *out_snapshot)
-{
-    uint64_t start_ns = atomic_load_explicit(&fleet->start_ns, memory_order_relaxed);
-
-    memset(out_snapshot, 0, sizeof(*out_snapshot));
-    if (start_ns == 0) {
-        return;
-    }
-    out_snapshot->elapsed_ns = fleet->ended_ns > 0 ? fleet->ended_ns : fmx_clock_ns() - start_ns;
-    out_snapshot->finished = all_finished(fleet);
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        add_counters(out_snapshot, &shard->counters);
-        add_causes(out_snapshot, shard);
-    }
-    summarize_all(fleet, out_snapshot);
-    fmx_mux_stats(fleet->mux, &out_snapshot->stats);
 }

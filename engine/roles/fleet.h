@@ -1,10 +1,16 @@
 /*
  * fleet.h — the client role inside: what a shard and a client of it hold; who calls whom
  *
- *     fleet.c           the public calls, the plan, snapshots, the role's table of callbacks
- *     fleet_client.c    a client from its planned connect to its end
- *     fleet_publish.c   the open-loop schedule and what comes back
- *     fleet_track.c     who sent what: duplicates and gaps
+ *     fleet.c            the public calls, the role's table of callbacks
+ *     fleet_plan.c       the plan: defaults, checks, our copy
+ *     fleet_snapshot.c   counters and histograms of all shards, added up
+ *     fleet_client.c     a client from its planned connect to its end
+ *     fleet_device.c     who a client is, and what it signs
+ *     fleet_register.c   how a device learns its secret
+ *     fleet_publish.c    the open-loop schedule and what comes back
+ *     fleet_message.c    what stands in a message, and what is read from one
+ *     fleet_rrpc.c       answers to calls
+ *     fleet_track.c      who sent what: duplicates and gaps
  */
 #ifndef ENGINE_ROLES_FLEET_H
 #define ENGINE_ROLES_FLEET_H
@@ -13,8 +19,14 @@
 #include "engine/index.h"
 #include "engine/mux.h"
 #include "engine/roles/template.h"
+#include "proto/dialect.h"
 
 #include <fleetmux/fleet.h>
+
+#define FMX_FLEET_PACKET_BYTES_MAX  (16u << 20)
+#define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* plan.platform.more_options */
+#define FMX_FLEET_SDK_BYTES_MAX     64u
+#define FMX_FLEET_TOKEN_BYTES_MAX   512u /* of what registering gives us */
 
 struct fmx_fleet {
     struct fmx_fleet_plan plan; /* read-only after open; its pointers are copies of ours */
@@ -25,7 +37,11 @@ struct fmx_fleet {
     uint32_t sources_count;
     char **texts; /* the copied strings, NULL-terminated list */
     uint8_t *payload_copy;
+    uint8_t *call_payload_copy;
+    uint8_t *user_copy; /* plan.properties.user as it stands in a packet */
+    size_t user_bytes;
     bool topics_have_names;    /* %c or %u stands in a topic or filter */
+    bool topics_have_devices;  /* %p or %d does */
     _Atomic uint64_t start_ns; /* of the plan's clock; 0: not begun. Written once by start */
     _Atomic bool is_ending;    /* publish no more; written by stop */
     _Atomic uint64_t ended_ns; /* elapsed time is frozen here; written by stop */
@@ -51,6 +67,11 @@ struct fmx_fleet_counters {
     _Atomic uint64_t received_duplicate;
     _Atomic uint64_t received_gap;
     _Atomic uint64_t received_foreign;
+    _Atomic uint64_t registrations_ok;
+    _Atomic uint64_t calls_received;
+    _Atomic uint64_t calls_answered;
+    _Atomic uint64_t calls_over_bound;
+    _Atomic uint64_t thing_replies;
 };
 
 struct fmx_fleet_cause_slot {
@@ -60,7 +81,7 @@ struct fmx_fleet_cause_slot {
 
 enum fmx_fleet_client_state {
     FMX_CLIENT_WAITING,    /* for its planned connect, the first or a later one */
-    FMX_CLIENT_CONNECTING, /* dialled; no CONNACK yet */
+    FMX_CLIENT_CONNECTING, /* dialled; no CONNACK yet, or registering */
     FMX_CLIENT_OPEN,
     FMX_CLIENT_DONE, /* lost or failed for good */
 };
@@ -79,7 +100,28 @@ struct fmx_fleet_client {
     uint8_t subacks_due;
     bool was_open;
     bool is_subscribed;
-    uint8_t reason; /* the server's last word */
+    bool alias_is_known; /* this connection's alias 1 stands for the topic */
+    bool has_registered; /* on this connection: the next one follows at once */
+    uint8_t reason;      /* the server's last word */
+};
+
+/* What a client was told when it registered. */
+struct fmx_fleet_learnt {
+    uint16_t id_bytes; /* of its client id; 0: it has a secret of its own instead of a token */
+    uint16_t secret_bytes;
+    uint8_t bytes[]; /* client id, then secret or token */
+};
+
+struct fmx_fleet_chunk;
+
+/* Answers that wait for their time: first in, first out, since all wait equally long. */
+struct fmx_fleet_answers {
+    struct fmx_fleet_chunk *first;
+    struct fmx_fleet_chunk *last;
+    uint32_t count;
+    uint32_t count_max;
+    size_t bytes;
+    struct fmx_timer timer; /* armed for the first of them */
 };
 
 /* What one receiver has seen of one publisher. */
@@ -108,6 +150,10 @@ struct fmx_fleet_shard {
     _Atomic bool is_finished; /* read by snapshots */
     uint64_t random;          /* state of the generator */
     uint8_t *payload;         /* made payload; the first bytes are written anew for each message */
+    size_t payload_bytes;
+    uint8_t *correlation;             /* the same of correlation data; NULL: none */
+    struct fmx_fleet_learnt **learnt; /* of each client, or NULL; NULL: nobody registers */
+    struct fmx_fleet_answers answers;
     struct fmx_index tracks_index;
     struct fmx_fleet_track *tracks;
     uint32_t tracks_count;
@@ -125,7 +171,12 @@ struct fmx_fleet_part {
     struct fmx_fleet_client *client;
 };
 
-enum { FMX_FLEET_TIMER_CLIENT, FMX_FLEET_TIMER_RAMP, FMX_FLEET_TIMER_WATCH };
+enum {
+    FMX_FLEET_TIMER_CLIENT,
+    FMX_FLEET_TIMER_RAMP,
+    FMX_FLEET_TIMER_WATCH,
+    FMX_FLEET_TIMER_ANSWERS,
+};
 
 static inline struct fmx_fleet_shard *fmx_fleet_of(struct fmx_shard *shard)
 {
@@ -140,20 +191,85 @@ static inline struct fmx_fleet_client *fmx_fleet_client_of(struct fmx_conn *conn
 /* splitmix64: the same seed gives the same choices. */
 uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet);
 
+/* ── fleet_plan.c ── */
+
+static inline bool fmx_fleet_has_devices(const struct fmx_fleet_plan *plan)
+{
+    return plan->platform.product_key != NULL || plan->platform.device != NULL;
+}
+
+/* FMX_OK or FMX_E_OPTION with words. */
+enum fmx_status fmx_fleet_plan_check(const struct fmx_fleet_plan *plan, char *error,
+                                     size_t error_bytes) FMX_MUST_USE;
+enum fmx_status fmx_fleet_platform_check(const struct fmx_fleet_plan *plan, char *error,
+                                         size_t error_bytes) FMX_MUST_USE;
+
+/* Makes fleet->plan a copy of its own. False: no memory. Wipe is allowed either way. */
+bool fmx_fleet_plan_copy(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan);
+void fmx_fleet_plan_wipe(struct fmx_fleet *fleet);
+
+/* ── fleet_snapshot.c ── */
+
+/* Has every shard done what the plan wants? */
+bool fmx_fleet_all_finished(const struct fmx_fleet *fleet);
+
+/* ── fleet_device.c ── */
+
 /* Fills in a topic or filter of a client; `out` has room for FMX_TEMPLATE_BYTES_MAX. */
 fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
                          const char *text, uint8_t *out);
 
-/* What a client says of itself in CONNECT, and what %c and %u stand for. */
-struct fmx_fleet_names {
+/* The client's part of CONNECT. */
+struct fmx_fleet_login {
     fmx_slice client_id;
     fmx_slice username;
-    uint8_t client_id_bytes[FMX_TEMPLATE_BYTES_MAX];
+    fmx_slice password;
+    bool has_username;
+    bool has_password;
+    uint8_t client_id_bytes[2 * FMX_TEMPLATE_BYTES_MAX];
     uint8_t username_bytes[FMX_TEMPLATE_BYTES_MAX];
+    uint8_t password_bytes[FMX_TEMPLATE_BYTES_MAX];
 };
 
-void fmx_fleet_names(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                     struct fmx_fleet_names *out_names);
+/* What a client says of itself now. False: no device has its number, or memory ran out. */
+bool fmx_fleet_login(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                     struct fmx_fleet_login *out_login);
+
+/* The names of client `index`. False: there is no such device. */
+bool fmx_fleet_device_names(const struct fmx_fleet_plan *plan, uint32_t index,
+                            struct fmx_fleet_device *out_device);
+
+/* The device's secret, as the plan has it, into the device. False: memory ran out. */
+bool fmx_fleet_device_secret(const struct fmx_fleet_platform *platform,
+                             struct fmx_fleet_device *device);
+
+/*
+ * Writes client id, user name and password of a device. `client` says all that stands between the
+ * pipes but for `more_options` (may be NULL); with a token, `secret` is the password as it is.
+ * False: memory ran out.
+ */
+bool fmx_fleet_sign(const struct fmx_dialect_client *client, const char *more_options,
+                    const struct fmx_fleet_device *device, fmx_slice secret,
+                    struct fmx_fleet_login *out_login);
+
+/* ── fleet_register.c ── */
+
+/* Must the client ask first who it is? */
+bool fmx_fleet_must_register(const struct fmx_fleet_shard *fleet,
+                             const struct fmx_fleet_client *client);
+
+/* What the client was told; NULL: nothing. */
+const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_shard *fleet,
+                                                   const struct fmx_fleet_client *client);
+
+/* The server says yes to one that asks: now it has to answer. */
+void fmx_fleet_register_begin(struct fmx_conn *conn);
+void fmx_fleet_register_is_late(struct fmx_conn *conn);
+void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
+
+/* Room for what clients learn. False: no memory. */
+bool fmx_fleet_register_open(struct fmx_fleet_shard *fleet);
+void fmx_fleet_register_close(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_client.c ── */
 
@@ -174,8 +290,48 @@ void fmx_fleet_publish_due(struct fmx_fleet_shard *fleet, struct fmx_fleet_clien
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag);
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
 
-/* Makes the shard's payload. False: no memory. */
-bool fmx_fleet_payload_open(struct fmx_fleet_shard *fleet);
+/* ── fleet_message.c ── */
+
+/* Who sent a message, which one of his, and when it was to leave. */
+struct fmx_fleet_mark {
+    uint32_t publisher;
+    uint64_t sequence;
+    uint64_t planned_ns;
+};
+
+/*
+ * The next message of a client, but for its topic: payload and properties, in buffers of the shard
+ * and in `response_topic` (room for FMX_TEMPLATE_BYTES_MAX).
+ */
+void fmx_fleet_message_make(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                            uint64_t planned_ns, uint8_t *response_topic,
+                            struct fmx_publish *out_publish);
+
+/* False: the payload has no mark of ours. */
+bool fmx_fleet_mark_read(fmx_slice payload, struct fmx_fleet_mark *out_mark);
+
+/* Is it the topic of a reply to a property post? */
+bool fmx_fleet_is_thing_reply(fmx_slice topic);
+
+/* Makes the shard's buffers. False: no memory. */
+bool fmx_fleet_message_open(struct fmx_fleet_shard *fleet);
+void fmx_fleet_message_close(struct fmx_fleet_shard *fleet);
+
+/* ── fleet_rrpc.c ── */
+
+/* True: the message was a call, and is dealt with. */
+bool fmx_fleet_on_call(struct fmx_conn *conn, const struct fmx_publish *publish);
+
+/* Sends the answers that are due. */
+void fmx_fleet_answers_due(struct fmx_fleet_shard *fleet);
+
+/*
+ * The topic on which a call is answered: borrowed from `topic`, or made in `out` (room for
+ * FMX_TEMPLATE_BYTES_MAX). Empty: it is no call.
+ */
+fmx_slice fmx_fleet_answer_topic(fmx_slice topic, uint8_t *out);
+
+void fmx_fleet_answers_close(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_track.c ── */
 

@@ -7,6 +7,7 @@
  * Words:          ramp: the order in which clients connect for the first time
  * States:         WAITING ── begin ──► CONNECTING ── CONNACK 0 ──► OPEN ── loss ──► WAITING or DONE
  *                 CONNECTING ── failure ──► WAITING (reconnect on) or DONE
+ *                 CONNECTING ── registered ──► WAITING, for the next turn
  * Memory:         clients are an array of the shard, made at its start
  * Threads:        owning shard
  * Limits:         connects_inflight_max over all shards; connect_timeout_ms
@@ -95,6 +96,15 @@ static void begin_soon(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *c
     fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + FMX_NS_PER_MS);
 }
 
+/* With what it has learnt, which is a connect of its own: planned now. */
+static void come_back(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+{
+    client->has_registered = false;
+    client->connect_planned_ns = fleet->shard->now_ns;
+    enter_state(fleet, client, FMX_CLIENT_WAITING);
+    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, client->connect_planned_ns);
+}
+
 void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
 {
     struct fmx_fleet *whole = fleet->fleet;
@@ -153,30 +163,23 @@ void fmx_fleet_ramp(struct fmx_fleet_shard *fleet)
 void fmx_fleet_client_opened(struct fmx_conn *conn)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    uint8_t password[FMX_TEMPLATE_BYTES_MAX];
-    struct fmx_fleet_names names;
+    struct fmx_fleet_login login;
     struct fmx_packet packet = {.kind = FMX_CONNECT};
     struct fmx_connect *connect = &packet.connect;
 
-    fmx_fleet_names(fleet, client, &names);
+    if (!fmx_fleet_login(fleet, fmx_fleet_client_of(conn), &login)) {
+        fmx_conn_close(conn, FMX_E_ARGUMENT); /* no such device */
+        return;
+    }
     connect->version = plan->version;
     connect->clean = plan->clean;
     connect->keepalive_s = plan->keepalive_s;
-    connect->client_id = names.client_id;
-    connect->has_username = plan->username != NULL;
-    connect->username = names.username;
-    if (plan->password != NULL) {
-        struct fmx_template_values values = {
-            .number = plan->first_number + client->index,
-            .run_number = client->index,
-            .client_id = names.client_id,
-            .username = names.username,
-        };
-        connect->has_password = true;
-        connect->password = fmx_template_fill(plan->password, &values, password);
-    }
+    connect->client_id = login.client_id;
+    connect->has_username = login.has_username;
+    connect->username = login.username;
+    connect->has_password = login.has_password;
+    connect->password = login.password;
     if (plan->session_expiry_s > 0) {
         connect->props.present |= FMX_PROP_BIT(FMX_PROP_SESSION_EXPIRY);
         connect->props.session_expiry_s = plan->session_expiry_s;
@@ -197,11 +200,14 @@ static void subscribed(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *c
 static void send_subscribe(struct fmx_conn *conn, const char *text)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
+    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    bool is_5 = conn->session.version == FMX_MQTT_50;
     uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
     uint8_t list[FMX_TEMPLATE_BYTES_MAX + 3];
     struct fmx_filter filter = {.filter =
                                     fmx_fleet_fill(fleet, fmx_fleet_client_of(conn), text, topic),
-                                .qos = fleet->fleet->plan.subscribe_qos};
+                                .qos = plan->subscribe_qos,
+                                .no_local = is_5 && plan->calls.answer != FMX_FLEET_ANSWER_OFF};
     struct fmx_writer writer = fmx_writer_of(list, sizeof(list));
     struct fmx_packet packet = {.kind = FMX_SUBSCRIBE, .subscribe = {.filters_count = 1}};
     uint64_t tag = conn->shard->now_ns << 1 | 1;
@@ -259,6 +265,10 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
     if (connack->reason != 0) {
         return; /* the end follows */
     }
+    if (fmx_fleet_must_register(fleet, client)) {
+        fmx_fleet_register_begin(conn);
+        return;
+    }
     fleet->connecting--;
     enter_state(fleet, client, FMX_CLIENT_OPEN);
     client->was_open = true;
@@ -284,7 +294,11 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         on_connack(conn, &packet->connack);
         break;
     case FMX_PUBLISH:
-        fmx_fleet_on_publish(conn, &packet->publish);
+        if (fmx_fleet_client_of(conn)->state == FMX_CLIENT_CONNECTING) {
+            fmx_fleet_register_on_publish(conn, &packet->publish);
+        } else {
+            fmx_fleet_on_publish(conn, &packet->publish);
+        }
         break;
     case FMX_SUBACK:
     case FMX_PUBACK:
@@ -309,6 +323,7 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
 static void forget_connection(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
 {
     client->conn = NULL;
+    client->alias_is_known = false;
     fleet->unacked -= client->unacked;
     fmx_count(&fleet->counters.unacked_lost, client->unacked);
     client->unacked = 0;
@@ -330,6 +345,10 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
     forget_connection(fleet, client);
     if (fleet->shard->stopping) {
         return; /* as planned: the client stays counted as it was */
+    }
+    if (client->has_registered) {
+        come_back(fleet, client);
+        return;
     }
     bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
     count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? client->reason : 0);

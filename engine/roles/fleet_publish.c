@@ -6,61 +6,21 @@
  *                 cannot leave yet is overdue, keeps its planned time, and its latency is measured
  *                 from there
  * Words:          planned: the time at which the schedule wanted it sent; overdue: planned, due,
- *                 not sent; lag: from planned to encoded; mark: the first 24 bytes of a made
- *                 payload
+ *                 not sent; lag: from planned to encoded
  * Invariants:     (1) messages of a client leave in the order of their planned times
  *                 (2) next_planned_ns − overdue × interval is the planned time of the oldest
  *                 overdue one
  * Threads:        owning shard
  * Limits:         publish_window unacknowledged at QoS 1; BURST_MAX messages of one client a turn
- * Not here:       duplicates and gaps: fleet_track.c
+ * Not here:       what stands in a message: fleet_message.c; duplicates and gaps: fleet_track.c
  */
 #include "engine/roles/fleet.h"
 
 #include "proto/encode.h"
 #include "proto/limits.h"
 
-#define MARK_BYTES 24u
-#define MARK_MAGIC 0x666d7831u /* "fmx1" */
-#define BURST_MAX  64u
-
-/* ── payloads ── */
-
-bool fmx_fleet_payload_open(struct fmx_fleet_shard *fleet)
-{
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    size_t bytes = plan->payload_bytes;
-
-    fleet->payload = malloc(bytes + 1);
-    if (fleet->payload == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < bytes; i++) {
-        fleet->payload[i] = (uint8_t)('a' + i % 26);
-    }
-    return true;
-}
-
-/* Who, which and when. */
-static fmx_slice make_payload(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                              uint64_t planned_ns)
-{
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-
-    if (plan->payload.bytes > 0) {
-        return plan->payload;
-    }
-    if (plan->payload_bytes >= MARK_BYTES) {
-        struct fmx_writer writer = fmx_writer_of(fleet->payload, MARK_BYTES);
-        fmx_write_u32(&writer, MARK_MAGIC);
-        fmx_write_u32(&writer, plan->first_number + client->index);
-        fmx_write_u32(&writer, (uint32_t)(client->sequence >> 32));
-        fmx_write_u32(&writer, (uint32_t)client->sequence);
-        fmx_write_u32(&writer, (uint32_t)(planned_ns >> 32));
-        fmx_write_u32(&writer, (uint32_t)planned_ns);
-    }
-    return (fmx_slice){.data = fleet->payload, .bytes = plan->payload_bytes};
-}
+#define BURST_MAX   64u
+#define TOPIC_ALIAS 1u /* a client has one topic */
 
 /* ── sending ── */
 
@@ -95,6 +55,22 @@ static void count_sent(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *c
     }
 }
 
+/* The topic, or what stands for it on this connection. */
+static void name_topic(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
+                       uint8_t *topic, struct fmx_publish *publish)
+{
+    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+
+    if (plan->properties.use_aliases && client->conn->session.peer_alias_max >= TOPIC_ALIAS) {
+        publish->props.present |= FMX_PROP_BIT(FMX_PROP_TOPIC_ALIAS);
+        publish->props.topic_alias = TOPIC_ALIAS;
+        if (client->alias_is_known) {
+            return;
+        }
+    }
+    publish->topic = fmx_fleet_fill(fleet, client, plan->topic, topic);
+}
+
 static bool send_one(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client,
                      uint64_t planned_ns)
 {
@@ -102,14 +78,16 @@ static bool send_one(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *cli
     struct fmx_conn *conn = client->conn;
     enum fmx_version version = (enum fmx_version)conn->session.version;
     uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
+    uint8_t response_topic[FMX_TEMPLATE_BYTES_MAX];
     struct fmx_packet packet = {
         .kind = FMX_PUBLISH,
-        .publish = {.topic = fmx_fleet_fill(fleet, client, plan->topic, topic),
-                    .payload = make_payload(fleet, client, planned_ns),
-                    .packet_id = plan->publish_qos,
+        .publish = {.packet_id = plan->publish_qos,
                     .qos = plan->publish_qos,
                     .retain = plan->retain},
     };
+
+    name_topic(fleet, client, topic, &packet.publish);
+    fmx_fleet_message_make(fleet, client, planned_ns, response_topic, &packet.publish);
     size_t bytes = fmx_encode_bytes(&packet, version);
     enum fmx_status status =
         fmx_session_publish(&conn->session, &packet.publish, bytes, publish_tag(planned_ns));
@@ -119,6 +97,7 @@ static bool send_one(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *cli
         return false;
     }
     fmx_conn_send(conn, &packet);
+    client->alias_is_known = plan->properties.use_aliases;
     count_sent(fleet, client, planned_ns);
     return true;
 }
@@ -240,27 +219,29 @@ void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint6
 static void look_at_mark(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    const struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
-    struct fmx_reader reader = fmx_reader_of(publish->payload);
+    uint64_t now_ns = conn->shard->now_ns;
+    struct fmx_fleet_mark mark;
 
-    if (fmx_read_u32(&reader) != MARK_MAGIC || publish->payload.bytes < MARK_BYTES) {
+    if (!fmx_fleet_mark_read(publish->payload, &mark)) {
         fmx_count(&fleet->counters.received_foreign, 1);
         return;
     }
-    uint32_t publisher = fmx_read_u32(&reader);
-    uint64_t sequence = (uint64_t)fmx_read_u32(&reader) << 32;
-    sequence |= fmx_read_u32(&reader);
-    uint64_t planned_ns = (uint64_t)fmx_read_u32(&reader) << 32;
-    planned_ns |= fmx_read_u32(&reader);
-    uint64_t now_ns = conn->shard->now_ns;
-    fmx_histogram_record(&fleet->delivery, now_ns > planned_ns ? now_ns - planned_ns : 0);
-    fmx_fleet_track(fleet, client->index, publisher, sequence, publish->dup);
+    fmx_histogram_record(&fleet->delivery, now_ns > mark.planned_ns ? now_ns - mark.planned_ns : 0);
+    fmx_fleet_track(fleet, fmx_fleet_client_of(conn)->index, mark.publisher, mark.sequence,
+                    publish->dup);
 }
 
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
-    fmx_count(&fmx_fleet_of(conn->shard)->counters.received, 1);
-    look_at_mark(conn, publish);
+    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
+    bool has_posts = fleet->fleet->plan.platform.thing_model;
+
+    if (has_posts && fmx_fleet_is_thing_reply(publish->topic)) {
+        fmx_count(&fleet->counters.thing_replies, 1);
+    } else if (!fmx_fleet_on_call(conn, publish)) {
+        fmx_count(&fleet->counters.received, 1);
+        look_at_mark(conn, publish);
+    }
     if (publish->qos > 0) {
         fmx_conn_puback(conn, publish->packet_id, 0);
     }

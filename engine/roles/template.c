@@ -1,5 +1,5 @@
 /*
- * template — text with variables: %i, %n, %c, %u, %%
+ * template — text with variables: %i, %n, %c, %u, of devices %p and %d, and %%
  *
  * Why it is so:   a fleet's clients differ in a few places of a few strings. Filled in anew for
  *                 each use: that costs nanoseconds, keeping a string for each of a million clients
@@ -55,6 +55,12 @@ static bool put_variable(struct output *output, char name, const struct fmx_temp
     case 'u':
         put(output, values->username);
         return true;
+    case 'p':
+        put(output, values->product_key);
+        return values->product_key.bytes > 0;
+    case 'd':
+        put(output, values->device_name);
+        return values->product_key.bytes > 0;
     case '%':
         put(output, fmx_slice_of("%"));
         return true;
@@ -91,10 +97,10 @@ enum fmx_status fmx_template_check(const char *field, const char *text,
     for (const char *at = strchr(text, '%'); at != NULL; at = strchr(at + 2, '%')) {
         struct output unused = {.bytes = filled};
         if (!put_variable(&unused, at[1], longest)) {
-            snprintf(
-                error, error_bytes,
-                "%s is '%s': the variables are %%i, %%n, %%c, %%u, and %%%% for a percent sign",
-                field, text);
+            snprintf(error, error_bytes,
+                     "%s is '%s': the variables are %%i, %%n, %%c, %%u,%s and %%%% for a percent "
+                     "sign",
+                     field, text, longest->product_key.bytes > 0 ? " %p, %d," : "");
             return FMX_E_OPTION;
         }
     }

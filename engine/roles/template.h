@@ -1,5 +1,5 @@
 /*
- * template.h — text with variables: %i, %n, %c, %u, %%
+ * template.h — text with variables: %i, %n, %c, %u, of devices %p and %d, and %%
  */
 #ifndef ENGINE_ROLES_TEMPLATE_H
 #define ENGINE_ROLES_TEMPLATE_H
@@ -9,10 +9,12 @@
 #define FMX_TEMPLATE_BYTES_MAX 1024u
 
 struct fmx_template_values {
-    uint64_t number;     /* %i */
-    uint64_t run_number; /* %n */
-    fmx_slice client_id; /* %c */
-    fmx_slice username;  /* %u */
+    uint64_t number;       /* %i */
+    uint64_t run_number;   /* %n */
+    fmx_slice client_id;   /* %c */
+    fmx_slice username;    /* %u */
+    fmx_slice product_key; /* %p; empty: neither %p nor %d is a variable */
+    fmx_slice device_name; /* %d */
 };
 
 /*

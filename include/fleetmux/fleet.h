@@ -22,9 +22,116 @@ struct fmx_fleet;
 
 /*
  * Text with variables: %i the client's number, %c its client id, %u its user name, %n its number
- * counted from 0 within this run, %% a percent sign. At most 1,024 bytes when filled in.
+ * counted from 0 within this run, %% a percent sign; of a device of the platform also %p its
+ * product key, %d its device name. At most 1,024 bytes when filled in.
  */
 typedef const char *fmx_template;
+
+/* ── devices of the platform ── */
+
+/* A device as the platform knows it: 1 … 32, 1 … 64 and 1 … 64 bytes, terminated. */
+struct fmx_fleet_device {
+    char product_key[33];
+    char device_name[65];
+    char secret[65]; /* ignored if devices register */
+};
+
+enum fmx_fleet_sign {
+    FMX_FLEET_SIGN_MD5 = 0, /* hmacmd5 */
+    FMX_FLEET_SIGN_SHA1,    /* hmacsha1 */
+    FMX_FLEET_SIGN_SHA256,  /* hmacsha256 */
+};
+
+/*
+ * Dynamic registration: a client first connects as one that asks, waits for the answer (as long as
+ * connect_timeout_ms), and then connects with what it has learnt, now and ever after.
+ */
+enum fmx_fleet_register {
+    FMX_FLEET_REGISTER_NONE = 0,
+    FMX_FLEET_REGISTER_KNOWN, /* register: the device's secret is answered on /ext/register */
+    FMX_FLEET_REGISTER_NEW,   /* regnwl: a client id and a token are, on /ext/regnwl */
+};
+
+/*
+ * Clients that are devices: on if `product_key` or `device` is set. What the plan says of client
+ * id, user name and password then has no meaning: the user name is "%d&%p", the password a
+ * signature; %c stands for the signed part of the client id.
+ */
+struct fmx_fleet_platform {
+    fmx_template product_key; /* %i and %n only; NULL: `device` says, or no platform at all */
+    fmx_template device_name; /* %i and %n only ("device_%i") */
+
+    /*
+     * Each device's secret: `secret` for all of them, or, made from `secret_key`, the first 32 hex
+     * digits in lower case of HMAC-SHA256(key: secret_key, content: the device name).
+     */
+    const char *secret;
+    const char *secret_key;
+
+    /*
+     * Instead of all four: fills in the device with this number (%i). False: there is none, and the
+     * client fails. Called on the shards, for each CONNECT and each topic with %p or %d in it:
+     * thread-safe, and quick.
+     */
+    bool (*device)(void *user, uint32_t number, struct fmx_fleet_device *out_device);
+    void *device_user;
+
+    fmx_template client_id;          /* the part that is signed ("%p.%d") */
+    enum fmx_fleet_sign sign_method; /* FMX_FLEET_SIGN_SHA256 */
+    int secure_mode;                 /* −9 … 99; 2 is TLS, 3 plain TCP (3) */
+    const char *timestamp;           /* digits, signed ("2524608000000"); "": none */
+    const char *sdk;                 /* _v ("fleetmux"); "": none */
+    const char *more_options;        /* further ones of the client id, "lan=C,gw=0"; NULL: none */
+    uint32_t ext;                    /* 1: calls on custom topics are wanted, 2: notices (0) */
+    bool auto_subscribe;             /* _ss=1: the server subscribes us to all system topics */
+    enum fmx_fleet_register registration; /* FMX_FLEET_REGISTER_NONE */
+    const char *product_secret;           /* signs registrations */
+
+    /*
+     * Publishes property posts instead of the plan's topic and payload: Alink JSON of payload_bytes
+     * (at least some 200) with `id` a number of the client's, and our mark inside. Replies to them
+     * are counted.
+     */
+    bool thing_model;
+};
+
+/* ── calls: what a client does with an RRPC request ── */
+
+enum fmx_fleet_answer {
+    FMX_FLEET_ANSWER_OFF = 0, /* calls are messages like any other */
+    FMX_FLEET_ANSWER_ECHO,    /* the request's payload */
+    FMX_FLEET_ANSWER_FIXED,   /* `payload` */
+    FMX_FLEET_ANSWER_NEVER,   /* count them only */
+};
+
+/*
+ * A call is a message on /sys/…/…/rrpc/request/ID, answered on …/rrpc/response/ID, or on
+ * /ext/rrpc/ID/…, answered on the same topic; at QoS 0. Clients of 5.0 subscribe with No Local, so
+ * that a server of the open kind does not take a custom answer for the next call; before 5.0 such a
+ * server would.
+ */
+struct fmx_fleet_calls {
+    enum fmx_fleet_answer answer;
+    fmx_slice payload;
+    uint32_t delay_ms;    /* before each answer, 0 … 60,000 (0) */
+    uint32_t pending_max; /* answers that wait, over all shards, 1 … 1,048,576 (65,536); also at
+                             most 64 MiB of them in a shard */
+};
+
+/* ── properties of messages, 5.0 ── */
+
+struct fmx_fleet_property {
+    const char *key;
+    const char *value;
+};
+
+struct fmx_fleet_properties {
+    fmx_template response_topic;           /* NULL: none */
+    uint32_t correlation_bytes;            /* of correlation data, 0 … 65,535 (0: none) */
+    const struct fmx_fleet_property *user; /* user properties, in this order */
+    size_t user_count;                     /* 0 … 1,024 */
+    bool use_aliases; /* a topic alias instead of the topic, where the server offers any */
+};
 
 struct fmx_fleet_plan {
     struct fmx_mux_options mux;
@@ -63,6 +170,10 @@ struct fmx_fleet_plan {
     fmx_slice payload;            /* the same for every message; empty: made, see next */
     uint32_t payload_bytes; /* of made payloads (256); from 24 on they carry who, which, when */
 
+    struct fmx_fleet_platform platform;
+    struct fmx_fleet_calls calls;
+    struct fmx_fleet_properties properties;
+
     uint64_t duration_ns;      /* from start; 0: until stopped */
     uint32_t drain_ms;         /* at the end: wait for acknowledgements (5,000) */
     uint32_t reconnect_min_ms; /* after a loss: exponential with full jitter; 0: no reconnect */
@@ -96,13 +207,18 @@ struct fmx_fleet_snapshot {
     uint64_t publishes_planned; /* due by now */
     uint64_t publishes_sent;
     uint64_t publishes_acked;
-    uint64_t publishes_refused; /* PUBACK with a code from 0x80 on */
-    uint64_t publishes_unacked; /* sent at QoS 1, connection gone before the PUBACK */
-    uint64_t received;
-    uint64_t received_duplicate;  /* seen before, without DUP's excuse */
-    uint64_t received_gap;        /* numbers missing before a later one of the same publisher */
-    uint64_t received_foreign;    /* without our mark: not checked */
-    struct fmx_latency connect;   /* SYN planned → CONNACK */
+    uint64_t publishes_refused;  /* PUBACK with a code from 0x80 on */
+    uint64_t publishes_unacked;  /* sent at QoS 1, connection gone before the PUBACK */
+    uint64_t received;           /* calls answered or counted, and thing replies, not among them */
+    uint64_t received_duplicate; /* seen before, without DUP's excuse */
+    uint64_t received_gap;       /* numbers missing before a later one of the same publisher */
+    uint64_t received_foreign;   /* without our mark: not checked */
+    uint64_t registrations_ok;   /* clients that have learnt their secret or token */
+    uint64_t calls_received;
+    uint64_t calls_answered;
+    uint64_t calls_over_bound; /* not answered: too many wait, or larger than the server takes */
+    uint64_t thing_replies;
+    struct fmx_latency connect; /* SYN planned → CONNACK; of a registered client its second one */
     struct fmx_latency subscribe; /* SUBSCRIBE → SUBACK */
     struct fmx_latency puback;    /* planned send time → PUBACK */
     struct fmx_latency delivery;  /* planned send time → received; one clock, so one machine */
@@ -114,6 +230,15 @@ struct fmx_fleet_snapshot {
 
 /* Fills in every default named above. Any thread. */
 FMX_API void fmx_fleet_plan_init(struct fmx_fleet_plan *plan);
+
+/*
+ * Who client `index` (from 0) is, by the plan's platform. FMX_OK; FMX_E_OPTION (the plan is not
+ * sound: `error` says why, or names no devices); FMX_END (`device` has none with its number). Any
+ * thread.
+ */
+FMX_API enum fmx_status fmx_fleet_device(const struct fmx_fleet_plan *plan, uint32_t index,
+                                         struct fmx_fleet_device *out_device, char *error,
+                                         size_t error_bytes) FMX_MUST_USE;
 
 /*
  * Checks the plan, resolves targets, makes a fleet that has not begun. FMX_OK, FMX_E_OPTION,

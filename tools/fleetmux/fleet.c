@@ -7,7 +7,8 @@
  * States:         starting → connecting → ready (one line on standard output) → draining → told;
  *                 the first SIGINT or SIGTERM drains, a second one ends at once
  * Threads:        the main thread watches; the library's shards do the work
- * Not here:       options: fleet_flags.c; what the result means: fleet_verdict.c
+ * Not here:       options: fleet_flags.c; devices from and to files: fleet_devices.c; what the
+ *                 result means: fleet_verdict.c
  */
 #include "tools/fleetmux/fleet.h"
 #include "tools/fleetmux/help.h"
@@ -81,12 +82,13 @@ static void announce_ready(struct fleet_run *run)
 {
     uint32_t count = run->settings->plan.clients_count;
 
+    bool has_filters = run->settings->plan.filters_count > 0;
+
     if (run->ready_ns != 0 || run->now.clients_open < count ||
-        (run->settings->kind == FLEET_SUB && run->now.clients_subscribed < count)) {
+        (has_filters && run->now.clients_subscribed < count)) {
         return;
     }
-    run->ready_ns =
-        run->settings->kind == FLEET_SUB ? run->now.elapsed_ns : run->now.last_connect_ns;
+    run->ready_ns = has_filters ? run->now.elapsed_ns : run->now.last_connect_ns;
     if (!run->settings->is_quiet) {
         fleet_progress_end();
         printf("ready clients %" PRIu32 " seconds %.3f\n", count, (double)run->ready_ns / 1e9);
@@ -209,5 +211,9 @@ int verb_fleet(int argc, char **argv)
         fleet_help(stdout, argv[0]);
         return EXIT_PASS;
     }
-    return fleet_plan_make(&settings, &set) ? run_fleet() : usage_error(verb, set.error);
+    if (!fleet_plan_make(&settings, &set)) {
+        return usage_error(verb, set.error);
+    }
+    return settings.export_file != NULL ? fleet_devices_export(&settings.plan, settings.export_file)
+                                        : run_fleet();
 }

@@ -19,11 +19,13 @@ enum fleet_kind {
 struct fleet_settings {
     struct fmx_fleet_plan plan;
     enum fleet_kind kind;
-    struct flag_list hosts, sources, topics;
+    struct flag_list hosts, sources, topics, user_properties;
     uint16_t port;
     uint64_t connect_interval_ns;
     uint32_t start_number;
     const char *prefix, *client_id, *message, *json;
+    const char *devices_file, *device_prefix, *timestamp, *sdk, *rrpc, *rrpc_message;
+    const char *export_file; /* of --export-devices; "-": standard output */
     uint8_t qos;
     uint64_t limit;
     struct flag_span reconnect;
@@ -60,6 +62,22 @@ void fleet_flags_init(struct fleet_settings *settings, enum fleet_kind kind, str
 
 /* fleet_plan.c: makes settings->plan whole. False: set->error. One plan at a time. */
 bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set);
+
+/* fleet_platform.c: the same for what --product and --devices bring with them. */
+bool fleet_platform_make(struct fleet_settings *settings, struct flag_set *set);
+
+/*
+ * fleet_devices.c: the devices of a CSV file, in one block. Without `has_secrets` their column may
+ * be missing or empty. False: error names line and field.
+ */
+bool fleet_devices_load(const char *path, bool has_secrets, char *error, size_t error_bytes);
+size_t fleet_devices_count(void);
+
+/* Fills in row `number` (from 1) of the file: what struct fmx_fleet_platform calls. */
+bool fleet_devices_find(void *user, uint32_t number, struct fmx_fleet_device *out_device);
+
+/* Writes the plan's devices as such a file; "-": to standard output. The exit status. */
+int fleet_devices_export(const struct fmx_fleet_plan *plan, const char *path);
 
 /* fleet_verdict.c */
 void fleet_meter_poll(struct fleet_meter *meter, uint64_t now_ns, uint64_t count);

@@ -32,7 +32,8 @@ static const struct hint errno_hints[] = {
 
 static const struct hint status_hints[] = {
     {FMX_PEER_SILENT, "the server is too slow: lower --connrate or raise --connect-timeout-ms"},
-    {FMX_PEER_CREDENTIALS, "see --username and --password"},
+    {FMX_PEER_CREDENTIALS, "see --username and --password, of devices their secrets"},
+    {FMX_E_ARGUMENT, "see --devices: has it a row for each client?"},
     {FMX_PEER_NOT_AUTHORIZED, "the server's rules forbid it: see --username and --topic"},
     {FMX_PEER_CLIENT_ID, "the server does not like the client id: see --prefix"},
     {FMX_PEER_VERSION, "the server speaks another version: see --version"},
@@ -50,11 +51,11 @@ static const struct hint reason_hints[] = {
     {0x01, "the server speaks another version: see --version"},
     {0x02, "the server does not like the client id: see --prefix"},
     {0x03, "the server is not available: look into its log"},
-    {0x04, "see --username and --password"},
+    {0x04, "see --username and --password, of devices their secrets"},
     {0x05, "the server's rules forbid it: see --username and --password"},
     {0x84, "the server speaks another version: see --version"},
     {0x85, "the server does not like the client id: see --prefix"},
-    {0x86, "see --username and --password"},
+    {0x86, "see --username and --password, of devices their secrets"},
     {0x87, "the server's rules forbid it: see --username and --topic"},
     {0x88, "the server is not available: look into its log"},
     {0x89, "the server is busy: lower --connrate"},

@@ -96,6 +96,26 @@ static void add_messages(json *root, const struct fleet_run *run,
     add_real(messages, "received_per_second", fleet_meter_rate(&run->received));
 }
 
+/* What only devices of the platform do: left out unless it was asked for. */
+static void add_platform(json *root, const struct fleet_run *run)
+{
+    const struct fmx_fleet_plan *plan = &run->settings->plan;
+    const struct fmx_fleet_snapshot *now = &run->now;
+
+    if (plan->platform.registration != FMX_FLEET_REGISTER_NONE) {
+        add_count(root, "registrations", now->registrations_ok);
+    }
+    if (plan->calls.answer != FMX_FLEET_ANSWER_OFF) {
+        json *calls = add_object(root, "calls");
+        add_count(calls, "received", now->calls_received);
+        add_count(calls, "answered", now->calls_answered);
+        add_count(calls, "over_bound", now->calls_over_bound);
+    }
+    if (plan->platform.thing_model) {
+        add_count(root, "thing_replies", now->thing_replies);
+    }
+}
+
 static void add_latency(json *parent, const char *name, const struct fmx_latency *latency)
 {
     json *object = add_object(parent, name);
@@ -157,6 +177,7 @@ bool fleet_json_write(const struct fleet_run *run, const struct fleet_verdict *v
     add_run(root, run, verdict);
     add_clients(root, run, verdict);
     add_messages(root, run, verdict);
+    add_platform(root, run);
     add_latencies(root, &run->now);
     add_causes(root, &run->now);
     add_process(root, run);

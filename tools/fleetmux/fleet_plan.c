@@ -18,6 +18,7 @@
 static char target_texts[FLAG_ITEMS_MAX][TARGET_BYTES];
 static const char *targets[FLAG_ITEMS_MAX];
 static char client_id[FLAG_ERROR_BYTES];
+static const char *filters[FLAG_ITEMS_MAX + 3];
 
 static bool refuse(struct flag_set *set, const char *words)
 {
@@ -95,10 +96,13 @@ static bool make_publishing(struct fleet_settings *settings, struct flag_set *se
 {
     struct fmx_fleet_plan *plan = &settings->plan;
 
-    if (settings->topics.count != 1) {
+    if (plan->platform.thing_model && settings->topics.count > 0) {
+        return refuse(set, "option '--thing-model' has a topic of its own; leave --topic out");
+    }
+    if (settings->topics.count != 1 && !plan->platform.thing_model) {
         return refuse(set, "one topic is needed: write for example -t 'demo/%i'");
     }
-    plan->topic = settings->topics.items[0];
+    plan->topic = settings->topics.count > 0 ? settings->topics.items[0] : NULL;
     plan->publish_qos = settings->qos;
     plan->publishes_max = settings->limit;
     if (plan->publish_window == 0) {
@@ -112,7 +116,7 @@ static bool make_publishing(struct fleet_settings *settings, struct flag_set *se
 
 static bool make_subscribing(struct fleet_settings *settings, struct flag_set *set)
 {
-    if (settings->topics.count == 0) {
+    if (settings->topics.count == 0 && settings->plan.calls.answer == FMX_FLEET_ANSWER_OFF) {
         return refuse(set, "a filter is needed: write for example -t 'demo/%i'");
     }
     settings->plan.filters = settings->topics.items;
@@ -121,14 +125,44 @@ static bool make_subscribing(struct fleet_settings *settings, struct flag_set *s
     return true;
 }
 
+/*
+ * What devices subscribe to without being told to. The server does it for them if they ask, but
+ * not for calls on custom topics.
+ */
+static void add_filters(struct fleet_settings *settings)
+{
+    struct fmx_fleet_plan *plan = &settings->plan;
+    bool is_device = plan->platform.product_key != NULL || plan->platform.device != NULL;
+    bool has_calls = plan->calls.answer != FMX_FLEET_ANSWER_OFF;
+
+    for (size_t index = 0; index < plan->filters_count; index++) {
+        filters[index] = plan->filters[index];
+    }
+    if (is_device && has_calls && !plan->platform.auto_subscribe) {
+        filters[plan->filters_count++] = "/sys/%p/%d/rrpc/request/+";
+    }
+    if (is_device && has_calls && (plan->platform.ext & 1) != 0) {
+        filters[plan->filters_count++] = "/ext/rrpc/+/%p/%d/user/get";
+    }
+    if (plan->platform.thing_model && !plan->platform.auto_subscribe) {
+        filters[plan->filters_count++] = "/sys/%p/%d/thing/event/property/post_reply";
+    }
+    plan->filters = filters;
+}
+
 bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set)
 {
     make_pace(settings, set);
-    if (!make_targets(settings, set) || !make_client_id(settings, set)) {
+    if (!make_targets(settings, set) || !make_client_id(settings, set) ||
+        !fleet_platform_make(settings, set)) {
         return false;
     }
-    if (settings->kind == FLEET_PUB) {
-        return make_publishing(settings, set);
+    if (settings->kind == FLEET_PUB && !make_publishing(settings, set)) {
+        return false;
     }
-    return settings->kind != FLEET_SUB || make_subscribing(settings, set);
+    if (settings->kind == FLEET_SUB && !make_subscribing(settings, set)) {
+        return false;
+    }
+    add_filters(settings);
+    return true;
 }

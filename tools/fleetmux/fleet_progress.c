@@ -95,6 +95,13 @@ static void print_subscribing(const struct fleet_run *run)
     }
 }
 
+static void print_calls(const struct fmx_fleet_snapshot *now)
+{
+    if (now->calls_received > 0) {
+        fprintf(stderr, "  calls %s", words_count(now->calls_received).text);
+    }
+}
+
 static void print_line(const struct fleet_run *run)
 {
     flockfile(stderr);
@@ -106,6 +113,7 @@ static void print_line(const struct fleet_run *run)
     } else if (run->settings->kind == FLEET_SUB) {
         print_subscribing(run);
     }
+    print_calls(&run->now);
     fputs(progress.is_terminal ? "" : "\n", stderr);
     fflush(stderr);
     funlockfile(stderr);

@@ -4,7 +4,7 @@
  * Why it is so:   the first line answers the question, the rest gives the reasons. Rows without a
  *                 figure are left out.
  * Threads:        one
- * Limits:         at most 30 lines; of the causes the first eight
+ * Limits:         at most 33 lines; of the causes the first eight
  */
 #include "tools/fleetmux/fleet.h"
 #include "tools/fleetmux/words.h"
@@ -85,6 +85,25 @@ static void print_received(const struct fleet_run *run, FILE *out)
             words_count(now->received_duplicate).text, words_count(now->received_foreign).text);
 }
 
+/* What only devices of the platform do. */
+static void print_platform(const struct fleet_run *run, FILE *out)
+{
+    const struct fmx_fleet_plan *plan = &run->settings->plan;
+    const struct fmx_fleet_snapshot *now = &run->now;
+
+    if (plan->platform.registration != FMX_FLEET_REGISTER_NONE) {
+        fprintf(out, "registered  %s devices\n", words_count(now->registrations_ok).text);
+    }
+    if (plan->calls.answer != FMX_FLEET_ANSWER_OFF) {
+        fprintf(out, "calls       %s received", words_count(now->calls_received).text);
+        fprintf(out, ", %s answered, %s over the bound\n", words_count(now->calls_answered).text,
+                words_count(now->calls_over_bound).text);
+    }
+    if (plan->platform.thing_model) {
+        fprintf(out, "replies     %s to property posts\n", words_count(now->thing_replies).text);
+    }
+}
+
 static void print_latency(const char *name, const struct fmx_latency *latency, FILE *out)
 {
     if (latency->count > 0) {
@@ -158,6 +177,7 @@ void fleet_summary_print(const struct fleet_run *run, const struct fleet_verdict
     } else if (run->settings->kind == FLEET_SUB) {
         print_received(run, out);
     }
+    print_platform(run, out);
     print_latencies(&run->now, out);
     print_causes(&run->now, out);
     print_process(run, out);
