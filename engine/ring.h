@@ -51,7 +51,7 @@ void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct so
                            socklen_t address_bytes, uint64_t tag);
 void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag);
 /*
- * The first `bytes` of the peer's name, which must not be more than it has: the kernel refuses that.
+ * The first `bytes` of the peer's name, at most as many as it has: the kernel refuses more.
  * The result is `bytes`, or below 0 (also where a kernel before 6.7 cannot tell).
  */
 void fmx_ring_prep_peer_name(struct fmx_ring *ring, uint32_t file, struct sockaddr_in6 *out_name,

@@ -214,9 +214,9 @@ void fmx_gateway_claim(struct fmx_conn *conn);
 /* What callbacks hear of a session; `address` has room for FMX_ADDRESS_TEXT_BYTES. */
 struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *address);
 
-/* A CONNECT is refused, in words, and counted. */
-void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, const char *words,
-                        _Atomic uint64_t *counter);
+/* A CONNECT of `who`, as far as that is known, is refused, in words, logged and counted. */
+void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, fmx_slice who,
+                        const char *words, _Atomic uint64_t *counter);
 
 void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message);
 void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *message);

@@ -23,6 +23,7 @@
 #include "proto/limits.h"
 #include "proto/topic.h"
 
+#define WHO_BYTES         100u /* of a user name, in the log */
 #define ENDED_IS_OLDER_NS FMX_NS_PER_S
 
 /* ── names ── */
@@ -102,10 +103,17 @@ struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *add
     };
 }
 
-void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, const char *words,
-                        _Atomic uint64_t *counter)
+void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, fmx_slice who,
+                        const char *words, _Atomic uint64_t *counter)
 {
+    const struct fmx_log *log = &conn->shard->options->log;
+
     fmx_count(counter, 1);
+    if (fmx_log_allows(log, &conn->shard->log_quota, conn->shard->now_ns)) {
+        fmx_log_line(log, FMX_LOG_WARN, "device %.*s: CONNECT refused: %s",
+                     (int)(who.bytes < WHO_BYTES ? who.bytes : WHO_BYTES), (const char *)who.data,
+                     words);
+    }
     fmx_conn_close_saying(conn, status, fmx_slice_of(words));
 }
 

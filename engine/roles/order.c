@@ -73,7 +73,9 @@ void fmx_order_fail(struct fmx_order *order)
         fmx_order_delivered(order, FMX_DELIVERY_SHUTDOWN);
         return;
     case FMX_ORDER_CALL:
-        order->done.answered(order->user, &unknown);
+        if (order->done.answered != NULL) {
+            order->done.answered(order->user, &unknown);
+        }
         break;
     case FMX_ORDER_QUERY:
         order->done.queried(order->user, &nothing);

@@ -43,7 +43,7 @@ struct fmx_order {
         void (*kicked)(void *user, bool was_there);
         void (*listed)(void *user, const struct fmx_gateway_session *sessions, size_t count,
                        uint64_t next_cursor);
-    } done; /* may be NULL for PUBLISH and KICK */
+    } done; /* may be NULL for PUBLISH and KICK; of a CALL that has begun, rrpc.c has it */
     void *user;
     uint64_t hash;   /* of the key */
     uint64_t number; /* CALL: its id; LIST: the cursor */

@@ -48,20 +48,23 @@ static bool parse(struct fmx_conn *conn, const struct fmx_connect *connect,
     enum fmx_status status = fmx_dialect_client_id(connect->client_id, &claimant->client, &fault);
 
     if (status != FMX_OK) {
-        fmx_gateway_refuse(conn, status, fault, &counters_of(conn)->refused_client_id);
+        fmx_gateway_refuse(conn, status, connect->username, fault,
+                           &counters_of(conn)->refused_client_id);
         return false;
     }
     status = connect->has_username ? fmx_dialect_username(connect->username, &claimant->device_name,
                                                           &claimant->product_key, &fault)
                                    : FMX_PEER_CREDENTIALS;
     if (status != FMX_OK) {
-        fmx_gateway_refuse(conn, status, fault, &counters_of(conn)->refused_credentials);
+        fmx_gateway_refuse(conn, status, connect->username, fault,
+                           &counters_of(conn)->refused_credentials);
     }
     return status == FMX_OK;
 }
 
 /* The channel is plain TCP here; what says otherwise was meant for another port. */
-static bool check_secure_mode(struct fmx_conn *conn, const struct claimant *claimant)
+static bool check_secure_mode(struct fmx_conn *conn, const struct fmx_connect *connect,
+                              const struct claimant *claimant)
 {
     const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
     bool is_registering = claimant->client.auth_type != FMX_AUTH_SECRET;
@@ -71,7 +74,8 @@ static bool check_secure_mode(struct fmx_conn *conn, const struct claimant *clai
     }
     fmx_count(&counters_of(conn)->secure_mode_mismatches, 1);
     if (options->checks_secure_mode) {
-        fmx_gateway_refuse(conn, FMX_PEER_CLIENT_ID, "securemode: this channel is plain TCP, 3",
+        fmx_gateway_refuse(conn, FMX_PEER_CLIENT_ID, connect->username,
+                           "securemode: this channel is plain TCP, 3",
                            &counters_of(conn)->refused_client_id);
         return false;
     }
@@ -85,7 +89,7 @@ static bool check_properties(struct fmx_conn *conn, const struct fmx_connect *co
         fmx_platform_users_fault(&connect->props, limits, conn->session.version == FMX_MQTT_50);
 
     if (fault != NULL) {
-        fmx_gateway_refuse(conn, FMX_PEER_PROPERTY_VALUE, fault,
+        fmx_gateway_refuse(conn, FMX_PEER_PROPERTY_VALUE, connect->username, fault,
                            &counters_of(conn)->refused_properties);
     }
     return fault == NULL;
@@ -175,14 +179,15 @@ static bool authenticate(struct fmx_conn *conn, const struct fmx_connect *connec
 
     look_up(conn, claimant);
     if (!is_genuine(claimant, password)) {
-        fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS,
+        fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, connect->username,
                            "unknown device, or the password is not its signature",
                            &counters_of(conn)->refused_credentials);
         return false;
     }
     if (claimant->info.status == FMX_REGISTRY_DISABLED ||
         claimant->info.product_status == FMX_REGISTRY_DISABLED) {
-        fmx_gateway_refuse(conn, FMX_PEER_NOT_AUTHORIZED, "the device or its product is disabled",
+        fmx_gateway_refuse(conn, FMX_PEER_NOT_AUTHORIZED, connect->username,
+                           "the device or its product is disabled",
                            &counters_of(conn)->refused_disabled);
         return false;
     }
@@ -197,7 +202,8 @@ static bool agree_on_terms(struct fmx_conn *conn, const struct fmx_connect *conn
     enum fmx_status status = fmx_session_use(&conn->session, &product->terms->session, connect);
 
     if (status != FMX_OK) {
-        fmx_gateway_refuse(conn, status, "keep-alive is below keepalive_min_s, or too long",
+        fmx_gateway_refuse(conn, status, connect->username,
+                           "keep-alive is below keepalive_min_s, or too long",
                            &counters_of(conn)->refused_keepalive);
     }
     return status == FMX_OK;
@@ -245,7 +251,7 @@ static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
 {
     struct claimant claimant = {0};
 
-    if (!parse(conn, connect, &claimant) || !check_secure_mode(conn, &claimant) ||
+    if (!parse(conn, connect, &claimant) || !check_secure_mode(conn, connect, &claimant) ||
         !authenticate(conn, connect, &claimant)) {
         return;
     }
@@ -310,7 +316,8 @@ void fmx_platform_on_registered(struct fmx_gateway_shard *gateway, struct fmx_ms
             fmx_gateway_refuse(conn,
                                message->registered.status < 0 ? message->registered.status
                                                               : FMX_LIMIT_MEMORY,
-                               "registration failed", &counters_of(conn)->refused_credentials);
+                               fmx_gateway_key(fmx_gateway_part(conn)), "registration failed",
+                               &counters_of(conn)->refused_credentials);
         } else {
             struct fmx_blob *client_id = message->registered.client_id;
             fmx_count(&gateway->shard->counters.registrations, 1);

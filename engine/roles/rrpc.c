@@ -89,6 +89,7 @@ bool fmx_calls_begin(struct fmx_calls *calls, struct fmx_order *order, uint32_t 
     fmx_wheel_arm(&calls->shard->wheel, &call->timer,
                   calls->shard->now_ns + order->timeout_ms * FMX_NS_PER_MS);
     order->number = id_of(calls, call);
+    order->done.answered = NULL; /* from here on the call ends it, and not the order */
     fmx_count(&calls->shard->counters.calls_begun, 1);
     fmx_count(&calls->shard->counters.calls_now, 1);
     return true;

@@ -163,13 +163,32 @@ static void not_subscribed(struct fmx_gateway_shard *gateway, struct fmx_order *
 
 /* ── at home ── */
 
+/* That shard cannot keep up, and very much waits for it already. */
+static void drop(struct fmx_gateway_shard *gateway, struct fmx_order *order)
+{
+    struct fmx_counters *counters = &gateway->shard->counters;
+
+    if (order->kind == FMX_ORDER_CALL) {
+        fmx_calls_end(&gateway->calls, order->number, FMX_CALL_UNKNOWN);
+        fmx_order_close(order);
+        return;
+    }
+    fmx_count(order->payload->qos == 0 ? &counters->dropped_qos0 : &counters->dropped_qos1, 1);
+    fmx_order_delivered(order, FMX_DELIVERY_DROPPED);
+}
+
 static void send_to_session(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
                             struct fmx_order *order)
 {
+    uint32_t to_shard = fmx_session_id_shard(identity->owner);
     struct fmx_msg message = {.kind = FMX_MSG_ORDER_TO,
                               .order = {.order = order, .session = identity->owner}};
 
-    fmx_shard_post(gateway->shard, fmx_session_id_shard(identity->owner), &message);
+    if (fmx_shard_is_jammed(gateway->shard, to_shard)) {
+        drop(gateway, order);
+    } else {
+        fmx_shard_post(gateway->shard, to_shard, &message);
+    }
 }
 
 static void publish_to(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,

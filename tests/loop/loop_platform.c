@@ -4,150 +4,15 @@
  *
  * Words:          device: a plain peer with a signed CONNECT
  */
-#include "tests/loop/support.h"
+#include "tests/loop/platform.h"
 
-#include <fleetmux/registry.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#define PK        "a1pk"
 #define TEXT_ROOM 512
 
-/* ── a gateway with a registry ── */
-
-struct world {
-    char registry_path[64];
-    char store_path[64];
-    struct fmx_registry *registry;
-    struct fmx_gateway *gateway;
-    struct fmx_gateway_caller *caller;
-    uint16_t port;
-    bool has_store;
-};
-
-static void remove_files(const char *path)
-{
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal", "-lock", ".lock"};
-    char name[96];
-
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
-}
-
-static const char *secret_of(const char *device_name)
-{
-    static char secret[65];
-
-    snprintf(secret, sizeof secret, "secret-of-%s", device_name);
-    return secret;
-}
-
-static void add_device(struct world *world, const char *device_name)
-{
-    char error[FMX_REGISTRY_ERROR_BYTES];
-    struct fmx_device device = {
-        .product_key = PK, .device_name = device_name, .secret = secret_of(device_name)};
-
-    CU_ASSERT_EQUAL_FATAL(fmx_registry_device_add(world->registry, &device, error, sizeof error),
-                          FMX_OK);
-}
-
-static void make_registry(struct world *world)
-{
-    char error[FMX_REGISTRY_ERROR_BYTES];
-    struct fmx_product product = {
-        .product_key = PK, .name = "lamps", .secret = "product-secret"};
-
-    snprintf(world->registry_path, sizeof world->registry_path, "/tmp/fmx_%d.registry", getpid());
-    snprintf(world->store_path, sizeof world->store_path, "/tmp/fmx_%d.store", getpid());
-    remove_files(world->registry_path);
-    remove_files(world->store_path);
-    CU_ASSERT_EQUAL_FATAL(fmx_registry_create(world->registry_path, error, sizeof error), FMX_OK);
-    CU_ASSERT_EQUAL_FATAL(
-        fmx_registry_open(world->registry_path, &world->registry, error, sizeof error), FMX_OK);
-    product.registration = FMX_REGISTER_KNOWN | FMX_REGISTER_NEW;
-    CU_ASSERT_EQUAL_FATAL(fmx_registry_product_add(world->registry, &product, error, sizeof error),
-                          FMX_OK);
-    add_device(world, "d1");
-    add_device(world, "d2");
-}
-
-static void start(struct world *world, const struct fmx_gateway_callbacks *callbacks, void *user)
-{
-    struct fmx_gateway_options options;
-    static const char *const listen[] = {"127.0.0.1:0"};
-
-    fmx_gateway_options_init(&options, FMX_PROFILE_PLATFORM);
-    options.mux.shards_count = 3;
-    options.mux.log_level = FMX_LOG_ERROR;
-    options.listen = listen;
-    options.listen_count = 1;
-    options.registry = world->registry_path;
-    options.store = world->has_store ? world->store_path : NULL;
-    options.limits.connects_per_minute = FMX_UNLIMITED;
-    options.answers_thing_model = true;
-    if (callbacks != NULL) {
-        options.callbacks = *callbacks;
-    }
-    options.user = user;
-    world->gateway = loop_gateway_start(&options);
-    world->port = fmx_gateway_port(world->gateway, 0);
-    CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(world->gateway, &world->caller), FMX_OK);
-}
-
-static void stop(struct world *world)
-{
-    fmx_gateway_caller_close(world->caller);
-    fmx_gateway_stop(world->gateway, 1000);
-    fmx_gateway_close(world->gateway);
-}
-
-static void begin(struct world *world, bool has_store)
-{
-    loop_begin();
-    *world = (struct world){.has_store = has_store};
-    make_registry(world);
-    start(world, NULL, NULL);
-}
-
-static void end(struct world *world)
-{
-    stop(world);
-    fmx_registry_close(world->registry);
-    remove_files(world->registry_path);
-    remove_files(world->store_path);
-}
-
 /* ── devices ── */
-
-static void sign(const char *device_name, const char *extra, struct fmx_signed_connect *out_signed)
-{
-    struct fmx_sign_options options = {.extra = extra};
-    char error[FMX_REGISTRY_ERROR_BYTES];
-
-    CU_ASSERT_EQUAL_FATAL(fmx_sign_connect(PK, device_name, secret_of(device_name), &options,
-                                           out_signed, error, sizeof error),
-                          FMX_OK);
-}
-
-static struct loop_peer join(struct world *world, const char *device_name, const char *extra,
-                             enum fmx_version version, bool clean)
-{
-    struct fmx_signed_connect sc;
-
-    sign(device_name, extra, &sc);
-    return loop_connect(world->port, &(struct loop_connect){.client_id = sc.client_id,
-                                                            .username = sc.username,
-                                                            .password = sc.password,
-                                                            .version = version,
-                                                            .clean = clean,
-                                                            .session_expiry_s = clean ? 0 : 600,
-                                                            .keepalive_s = 300});
-}
 
 /* The CONNACK's code for a CONNECT that is spoilt somehow. */
 static uint8_t refusal(struct world *world, const struct fmx_signed_connect *sc,
@@ -221,8 +86,8 @@ static int publish_to(struct world *world, const char *device_name, const char *
         .topic = fmx_slice_of(topic), .payload = fmx_slice_of(text), .qos = qos};
 
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_publish_to(world->caller, fmx_slice_of(PK),
-                                                 fmx_slice_of(device_name), &publication,
-                                                 delivered, &result),
+                                                 fmx_slice_of(device_name), &publication, delivered,
+                                                 &result),
                           FMX_OK);
     LOOP_WAIT(atomic_load(&result.count) > 0);
     return atomic_load(&result.value);
@@ -246,21 +111,21 @@ static void platform_admits_who_signs_and_says_why_not(void)
     struct world world;
     struct fmx_signed_connect sc;
 
-    begin(&world, false);
+    world_begin(&world, false);
     LOOP_EQUAL(presence_of(&world, "d1"), FMX_DEVICE_UNACTIVE);
-    struct loop_peer device = join(&world, "d1", "_ss=1,ext=1", FMX_MQTT_311, true);
+    struct loop_peer device = world_join(&world, "d1", "_ss=1,ext=1", FMX_MQTT_311, true);
     LOOP_EQUAL(presence_of(&world, "d1"), FMX_DEVICE_ONLINE);
     close(device.fd);
     LOOP_WAIT(presence_of(&world, "d1") == FMX_DEVICE_OFFLINE);
     LOOP_EQUAL(presence_of(&world, "nobody"), FMX_DEVICE_UNKNOWN);
 
-    sign("d1", NULL, &sc);
+    world_sign("d1", NULL, &sc);
     sc.password[3] = sc.password[3] == 'A' ? 'B' : 'A';
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_311, 300), 4);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_50, 300), 0x86);
-    sign("nobody", NULL, &sc);
+    world_sign("nobody", NULL, &sc);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_311, 300), 4);
-    sign("d1", NULL, &sc);
+    world_sign("d1", NULL, &sc);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_311, 29), 2);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_50, 0), 0x82);
     memcpy(strstr(sc.client_id, "hmacsha256"), "hmacsha257", 10);
@@ -270,7 +135,7 @@ static void platform_admits_who_signs_and_says_why_not(void)
     LOOP_EQUAL(loop_stats(world.gateway).refused_keepalive, 2);
     LOOP_EQUAL(loop_stats(world.gateway).refused_client_id, 2);
     LOOP_EQUAL(loop_stats(world.gateway).sessions_refused, 7);
-    end(&world);
+    world_end(&world);
 }
 
 static void platform_follows_the_registry_at_once(void)
@@ -279,39 +144,38 @@ static void platform_follows_the_registry_at_once(void)
     struct fmx_signed_connect sc;
     char error[FMX_REGISTRY_ERROR_BYTES];
 
-    begin(&world, false);
-    struct loop_peer device = join(&world, "d2", NULL, FMX_MQTT_311, true);
-    CU_ASSERT_EQUAL_FATAL(fmx_registry_device_set_status(world.registry, PK, "d2",
-                                                         FMX_REGISTRY_DISABLED, error,
-                                                         sizeof error),
+    world_begin(&world, false);
+    struct loop_peer device = world_join(&world, "d2", NULL, FMX_MQTT_311, true);
+    CU_ASSERT_EQUAL_FATAL(fmx_registry_device_set_status(
+                              world.registry, PK, "d2", FMX_REGISTRY_DISABLED, error, sizeof error),
                           FMX_OK);
     CU_ASSERT(loop_drain_to_end(device.fd)); /* its session is ended */
     close(device.fd);
-    sign("d2", NULL, &sc);
+    world_sign("d2", NULL, &sc);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_311, 300), 5);
     LOOP_EQUAL(refusal(&world, &sc, FMX_MQTT_50, 300), 0x87);
     LOOP_EQUAL(presence_of(&world, "d2"), FMX_DEVICE_DISABLED);
-    add_device(&world, "d3");
+    world_add_device(&world, "d3");
     LOOP_WAIT(presence_of(&world, "d3") == FMX_DEVICE_UNACTIVE);
-    device = join(&world, "d3", NULL, FMX_MQTT_50, true);
+    device = world_join(&world, "d3", NULL, FMX_MQTT_50, true);
     close(device.fd);
-    end(&world);
+    world_end(&world);
 }
 
 static void platform_throws_out_the_older_of_two(void)
 {
     struct world world;
 
-    begin(&world, false);
-    struct loop_peer older = join(&world, "d1", NULL, FMX_MQTT_50, true);
-    struct loop_peer newer = join(&world, "d1", NULL, FMX_MQTT_311, true);
+    world_begin(&world, false);
+    struct loop_peer older = world_join(&world, "d1", NULL, FMX_MQTT_50, true);
+    struct loop_peer newer = world_join(&world, "d1", NULL, FMX_MQTT_311, true);
     static struct loop_packet last;
     CU_ASSERT_FATAL(loop_receive(older.fd, &last));
     LOOP_EQUAL(last.head, 0xe0);
     LOOP_EQUAL(last.body[0], 0x8e);
     close(older.fd);
     close(newer.fd);
-    end(&world);
+    world_end(&world);
 }
 
 /* ── messages to a device ── */
@@ -322,14 +186,13 @@ static void platform_tells_what_became_of_a_message(void)
     static struct loop_packet got;
     uint16_t id;
 
-    begin(&world, false);
+    world_begin(&world, false);
     LOOP_EQUAL(publish_to(&world, "d1", "/" PK "/d1/user/get", "x", 1), FMX_DELIVERY_OFFLINE);
-    struct loop_peer device = join(&world, "d1", "_ss=1", FMX_MQTT_50, true);
+    struct loop_peer device = world_join(&world, "d1", "_ss=1", FMX_MQTT_50, true);
     LOOP_EQUAL(publish_to(&world, "d1", "/" PK "/d1/user/get", "x", 0),
                FMX_DELIVERY_NOT_SUBSCRIBED);
-    LOOP_EQUAL(
-        publish_to(&world, "d1", "/sys/" PK "/d1/thing/service/property/set", "auto", 0),
-        FMX_DELIVERY_SENT);
+    LOOP_EQUAL(publish_to(&world, "d1", "/sys/" PK "/d1/thing/service/property/set", "auto", 0),
+               FMX_DELIVERY_SENT);
     CU_ASSERT_FATAL(loop_receive(device.fd, &got));
     CU_ASSERT(topic_is(&got, "/sys/" PK "/d1/thing/service/property/set"));
     loop_subscribe(device, "/" PK "/d1/user/get", 0);
@@ -340,9 +203,8 @@ static void platform_tells_what_became_of_a_message(void)
     struct result result = {0};
     struct fmx_gateway_publication publication = {
         .topic = fmx_slice_of("/" PK "/d1/user/get"), .payload = fmx_slice_of("y"), .qos = 1};
-    CU_ASSERT_EQUAL_FATAL(fmx_gateway_publish_to(world.caller, fmx_slice_of(PK),
-                                                 fmx_slice_of("d1"), &publication, delivered,
-                                                 &result),
+    CU_ASSERT_EQUAL_FATAL(fmx_gateway_publish_to(world.caller, fmx_slice_of(PK), fmx_slice_of("d1"),
+                                                 &publication, delivered, &result),
                           FMX_OK);
     CU_ASSERT_FATAL(loop_receive(device.fd, &got)); /* QoS 1 although it has subscribed at 0 */
     (void)loop_payload(device, &got, &id);
@@ -353,9 +215,8 @@ static void platform_tells_what_became_of_a_message(void)
     LOOP_WAIT(atomic_load(&result.count) == 1);
     LOOP_EQUAL(atomic_load(&result.value), FMX_DELIVERY_ACKNOWLEDGED);
 
-    CU_ASSERT_EQUAL_FATAL(fmx_gateway_publish_to(world.caller, fmx_slice_of(PK),
-                                                 fmx_slice_of("d1"), &publication, delivered,
-                                                 &result),
+    CU_ASSERT_EQUAL_FATAL(fmx_gateway_publish_to(world.caller, fmx_slice_of(PK), fmx_slice_of("d1"),
+                                                 &publication, delivered, &result),
                           FMX_OK);
     CU_ASSERT_FATAL(loop_receive(device.fd, &got));
     close(device.fd); /* a clean session: nobody will acknowledge it */
@@ -364,7 +225,7 @@ static void platform_tells_what_became_of_a_message(void)
     LOOP_EQUAL(fmx_gateway_publish_to(world.caller, fmx_slice_of(PK), fmx_slice_of("d2"),
                                       &publication, delivered, &result),
                FMX_E_TOPIC);
-    end(&world);
+    world_end(&world);
 }
 
 static void platform_keeps_messages_over_a_restart(void)
@@ -374,8 +235,8 @@ static void platform_keeps_messages_over_a_restart(void)
     char text[16];
     uint16_t id;
 
-    begin(&world, true);
-    struct loop_peer device = join(&world, "d1", NULL, FMX_MQTT_311, false);
+    world_begin(&world, true);
+    struct loop_peer device = world_join(&world, "d1", NULL, FMX_MQTT_311, false);
     loop_subscribe(device, "/" PK "/d1/user/get", 1);
     close(device.fd);
     LOOP_WAIT(loop_stats(world.gateway).parked_now == 1);
@@ -384,12 +245,12 @@ static void platform_keeps_messages_over_a_restart(void)
         LOOP_EQUAL(publish_to(&world, "d1", "/" PK "/d1/user/get", text, 1), FMX_DELIVERY_STORED);
     }
     for (int round = 0; round < 2; round++) {
-        stop(&world);
-        start(&world, NULL, NULL);
+        world_stop(&world);
+        world_start(&world, NULL, NULL);
         LOOP_EQUAL(loop_stats(world.gateway).stored_now, 50);
         LOOP_EQUAL(loop_stats(world.gateway).parked_now, 1);
     }
-    device = join(&world, "d1", NULL, FMX_MQTT_311, false);
+    device = world_join(&world, "d1", NULL, FMX_MQTT_311, false);
     for (int i = 0; i < 50; i++) {
         CU_ASSERT_FATAL(loop_receive(device.fd, &got));
         fmx_slice payload = loop_payload(device, &got, &id);
@@ -403,10 +264,10 @@ static void platform_keeps_messages_over_a_restart(void)
     LOOP_WAIT(loop_stats(world.gateway).pubacks_in == 40);
     close(device.fd);
     LOOP_WAIT(loop_stats(world.gateway).parked_now == 1);
-    stop(&world);
-    start(&world, NULL, NULL);
+    world_stop(&world);
+    world_start(&world, NULL, NULL);
     LOOP_EQUAL(loop_stats(world.gateway).stored_now, 10);
-    end(&world);
+    world_end(&world);
 }
 
 /* ── calls ── */
@@ -442,8 +303,8 @@ static void platform_calls_a_device_and_gets_its_answer(void)
     struct result result = {0};
     static struct loop_packet got;
 
-    begin(&world, false);
-    struct loop_peer device = join(&world, "d1", "_ss=1,ext=1", FMX_MQTT_311, true);
+    world_begin(&world, false);
+    struct loop_peer device = world_join(&world, "d1", "_ss=1,ext=1", FMX_MQTT_311, true);
     struct fmx_gateway_request request = request_to("d1", "");
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_call(world.caller, &request, answered, &result), FMX_OK);
     CU_ASSERT_FATAL(loop_receive(device.fd, &got));
@@ -481,7 +342,7 @@ static void platform_calls_a_device_and_gets_its_answer(void)
     LOOP_EQUAL(loop_stats(world.gateway).calls_now, 0);
     request.timeout_ms = 999;
     LOOP_EQUAL(fmx_gateway_call(world.caller, &request, answered, &result), FMX_E_ARGUMENT);
-    end(&world);
+    world_end(&world);
 }
 
 /* ── what a device says ── */
@@ -510,14 +371,13 @@ static void platform_hears_devices_on_their_own_topics_only(void)
 {
     struct world world = {0};
     struct result heard = {0};
-    const struct fmx_gateway_callbacks callbacks = {.on_message = on_message,
-                                                    .on_batch = on_batch};
+    const struct fmx_gateway_callbacks callbacks = {.on_message = on_message, .on_batch = on_batch};
     static struct loop_packet got;
 
     loop_begin();
-    make_registry(&world);
-    start(&world, &callbacks, &heard);
-    struct loop_peer device = join(&world, "d1", "ext=3", FMX_MQTT_50, true);
+    world_make_registry(&world);
+    world_start(&world, &callbacks, &heard);
+    struct loop_peer device = world_join(&world, "d1", "ext=3", FMX_MQTT_50, true);
     loop_publish(device, "/" PK "/d1/user/update?_rid=12", "hello", 1, 5);
     CU_ASSERT_FATAL(loop_receive(device.fd, &got));
     LOOP_EQUAL(got.head, 0x40);
@@ -543,7 +403,7 @@ static void platform_hears_devices_on_their_own_topics_only(void)
     fmx_slice answer = loop_payload(device, &got, &(uint16_t){0});
     CU_ASSERT(memmem(answer.data, answer.bytes, "\"deviceSendTime\":\"17\"", 21) != NULL);
     close(device.fd);
-    end(&world);
+    world_end(&world);
 }
 
 static const struct fmx_test_case cases[] = {
