@@ -35,6 +35,16 @@ void fmx_log_init(struct fmx_log *log, const struct fmx_mux_options *options)
                             .level = options->log_level};
 }
 
+/* What peers have chosen may stand in it: it must not look like another line, nor move a cursor. */
+static void blank_controls(char *line)
+{
+    for (; *line != '\0'; line++) {
+        if ((unsigned char)*line < 0x20 || *line == 0x7f) {
+            *line = '?';
+        }
+    }
+}
+
 void fmx_log_line(const struct fmx_log *log, enum fmx_log_level level, const char *format, ...)
 {
     char line[LINE_BYTES];
@@ -46,6 +56,7 @@ void fmx_log_line(const struct fmx_log *log, enum fmx_log_level level, const cha
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    blank_controls(line);
     log->write(log->user, level, line);
 }
 

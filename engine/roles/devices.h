@@ -58,6 +58,8 @@ struct fmx_devices_events {
        `client_id` beside it. */
     void (*on_registered)(void *user, uint64_t tag, enum fmx_status status, fmx_slice secret,
                           fmx_slice client_id);
+    /* The file cannot be read, in words; said once, until it can be again. What is known stays. */
+    void (*on_trouble)(void *user, const char *words);
 };
 
 /*

@@ -281,18 +281,33 @@ static void hear(struct fmx_devices *devices)
     }
 }
 
+/* Another writer that holds the file for a moment is no trouble. */
+static void be_troubled(struct fmx_devices *devices)
+{
+    if (!devices->is_troubled && !is_busy(devices)) {
+        devices->is_troubled = true;
+        devices->events.on_trouble(devices->events.user, devices->error);
+    }
+}
+
 /* Has anybody else committed since the last look? Then the roster follows. True: it did. */
 static bool look(struct fmx_devices *devices)
 {
     int64_t version = 0;
 
-    if (fmx_registry_number(devices->registry, 0, &version, "PRAGMA data_version", "") != FMX_OK ||
-        version == devices->data_version) {
+    if (fmx_registry_number(devices->registry, 0, &version, "PRAGMA data_version", "") != FMX_OK) {
+        be_troubled(devices);
+        return false;
+    }
+    if (version == devices->data_version) {
+        devices->is_troubled = false;
         return false;
     }
     if (fmx_devices_catch_up(devices) != FMX_OK) {
+        be_troubled(devices);
         return false; /* data_version stays as it was, so the next look tries again */
     }
+    devices->is_troubled = false;
     devices->data_version = version;
     return true;
 }

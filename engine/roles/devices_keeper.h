@@ -59,6 +59,7 @@ struct fmx_devices {
     uint32_t next_version;   /* of a product */
     bool is_loaded;
     bool is_file_watched, is_log_watched;
+    bool is_troubled; /* and has said so */
     char error[FMX_REGISTRY_ERROR_BYTES];
 };
 

@@ -662,6 +662,7 @@ static enum fmx_status open_registry(struct fmx_gateway *gateway, char *error, s
         .on_product = fmx_gateway_on_product_changed,
         .on_gone = fmx_gateway_on_device_gone,
         .on_registered = fmx_gateway_on_registered,
+        .on_trouble = fmx_gateway_on_registry_trouble,
     };
 
     if (gateway->options.registry == NULL) {

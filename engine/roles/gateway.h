@@ -199,6 +199,7 @@ struct fmx_limits_change {
 /* From the registry's thread: `user` is the gateway. */
 void fmx_gateway_on_product_changed(void *user, fmx_slice product_key);
 void fmx_gateway_on_device_gone(void *user, fmx_slice product_key, fmx_slice device_name);
+void fmx_gateway_on_registry_trouble(void *user, const char *words);
 void fmx_gateway_on_registered(void *user, uint64_t tag, enum fmx_status status, fmx_slice secret,
                                fmx_slice client_id);
 

@@ -560,6 +560,14 @@ void fmx_gateway_on_device_gone(void *user, fmx_slice product_key, fmx_slice dev
     }
 }
 
+void fmx_gateway_on_registry_trouble(void *user, const char *words)
+{
+    const struct fmx_gateway *gateway = user;
+
+    fmx_log_line(fmx_mux_log(gateway->mux), FMX_LOG_ERROR,
+                 "registry: %s; what is known of devices stays in force", words);
+}
+
 void fmx_gateway_on_registered(void *user, uint64_t tag, enum fmx_status status, fmx_slice secret,
                                fmx_slice client_id)
 {

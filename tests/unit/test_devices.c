@@ -54,6 +54,12 @@ static void on_gone(void *user, fmx_slice product_key, fmx_slice device_name)
     pthread_mutex_unlock(&told.lock);
 }
 
+static void on_trouble(void *user, const char *words)
+{
+    (void)user;
+    fprintf(stderr, "  registry: %s\n", words);
+}
+
 static void on_registered(void *user, uint64_t tag, enum fmx_status status, fmx_slice secret,
                           fmx_slice client_id)
 {
@@ -70,8 +76,10 @@ static void on_registered(void *user, uint64_t tag, enum fmx_status status, fmx_
     pthread_mutex_unlock(&told.lock);
 }
 
-static const struct fmx_devices_events events = {
-    .on_product = on_product, .on_gone = on_gone, .on_registered = on_registered};
+static const struct fmx_devices_events events = {.on_product = on_product,
+                                                 .on_gone = on_gone,
+                                                 .on_registered = on_registered,
+                                                 .on_trouble = on_trouble};
 
 static struct fmx_devices *open_devices(uint32_t readers_count)
 {
