@@ -70,13 +70,20 @@ struct fmx_device_state *fmx_device_open(struct fmx_conn *conn, struct fmx_gatew
     return device;
 }
 
+void fmx_device_rest(struct fmx_device_state *device)
+{
+    if (device != NULL) {
+        fmx_wheel_disarm(&device->conn->shard->wheel, &device->up_timer);
+        fmx_wheel_disarm(&device->conn->shard->wheel, &device->down_timer);
+    }
+}
+
 void fmx_device_close(struct fmx_device_state *device)
 {
     if (device == NULL) {
         return;
     }
-    fmx_wheel_disarm(&device->conn->shard->wheel, &device->up_timer);
-    fmx_wheel_disarm(&device->conn->shard->wheel, &device->down_timer);
+    fmx_device_rest(device);
     for (uint16_t i = 0; i < device->aliases.used; i++) {
         free((void *)(uintptr_t)device->aliases.entries[i].topic.data);
     }

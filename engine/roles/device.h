@@ -45,6 +45,9 @@ struct fmx_device_state *fmx_device_open(struct fmx_conn *conn, struct fmx_gatew
                                          fmx_slice product_key, fmx_slice device_name);
 void fmx_device_close(struct fmx_device_state *device);
 
+/* The connection has ended: no timer of it runs any more. NULL is harmless. */
+void fmx_device_rest(struct fmx_device_state *device);
+
 /* The peer's address as text, or empty. */
 #define FMX_ADDRESS_TEXT_BYTES 48u
 fmx_slice fmx_device_address(const struct fmx_device_state *device,

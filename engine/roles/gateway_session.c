@@ -292,6 +292,7 @@ void fmx_gateway_session_ended(struct fmx_conn *conn)
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
 
+    fmx_device_rest(part->device);
     if (part->claim == FMX_CLAIM_WAITING || part->claim == FMX_CLAIM_OWNED) {
         bool is_final = part->claim == FMX_CLAIM_OWNED && !part->is_kept;
         struct fmx_msg gone = {

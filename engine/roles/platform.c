@@ -264,6 +264,7 @@ static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
     struct fmx_device_state *device = fmx_gateway_part(conn)->device;
     if (device->is_registering) {
         conn->session.keepalive_s = REGISTERING_KEEPALIVE_S; /* whatever was asked for */
+        conn->session.keepalive_is_lowered = true;           /* so 5.0 says */
         begin_registration(conn, &claimant);
         return;
     }

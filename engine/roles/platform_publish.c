@@ -129,6 +129,9 @@ void fmx_platform_on_timer(struct fmx_timer *timer)
                       : offsetof(struct fmx_device_state, down_timer);
     struct fmx_device_state *device = (struct fmx_device_state *)((char *)timer - at);
 
+    if (device->conn->state != FMX_CONN_OPEN) {
+        return; /* its end is reported in this turn */
+    }
     if (is_up) {
         fmx_conn_go_on(device->conn);
     } else {

@@ -55,7 +55,7 @@ void fmx_gateway_pump_later(struct fmx_conn *conn)
     struct fmx_device_state *device = fmx_gateway_part(conn)->device;
     uint64_t now_ns = conn->shard->now_ns;
 
-    if (!fmx_timer_is_armed(&device->down_timer)) {
+    if (conn->state == FMX_CONN_OPEN && !fmx_timer_is_armed(&device->down_timer)) {
         fmx_wheel_arm(&conn->shard->wheel, &device->down_timer,
                       now_ns + fmx_device_down_wait_ns(device, 1, now_ns));
     }

@@ -13,7 +13,7 @@
 
 #define DEVICES    40u
 #define CLERKS     3u
-#define STORM_MS   2000u
+#define STORM_MS   800u
 #define ORDERS_MAX 400000u
 #define INFLIGHT   2000u
 
