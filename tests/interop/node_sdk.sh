@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# node_sdk.sh COMMAND: the npm package alibabacloud-iot-device-sdk, as it is published, against our
+# gateway of profile platform: it logs in, reports, obeys, answers calls, and comes back by itself
+# to its session after a kick, a restart and a kill -9 of the gateway.
+#
+# npm installs what tests/interop/node/package-lock.json names, without running scripts, into
+# build/npm (or FMX_NPM_DIR), once. Without node, npm or the registry the test is skipped.
+
+command=$1
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/interop/interop.sh
+. "$here/interop.sh"
+
+sdk=alibabacloud-iot-device-sdk
+modules=${FMX_NPM_DIR:-$here/../../build/npm}
+export FLEETMUX_REGISTRY=$folder/registry
+socket=$folder/control
+
+is_installed() {
+    cmp -s "$here/node/package-lock.json" "$modules/package-lock.json" &&
+        [ -e "$modules/node_modules/$sdk/package.json" ]
+}
+
+# Beside its place and then there at once, so that a second test at the same time does no harm.
+install() {
+    local new
+    mkdir -p "$(dirname "$modules")"
+    new=$(mktemp -d "$modules.XXXXXX")
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$new/"
+    if (cd "$new" && timeout 30 npm ci --ignore-scripts --no-audit --no-fund --cache "$new/cache" \
+        --fetch-retries 1 --fetch-timeout 10000) >"$folder/npm.log" 2>&1; then
+        rm -rf "$new/cache" "$modules"
+        mv -T "$new" "$modules" 2>/dev/null
+    fi
+    rm -rf "$new"
+}
+
+need node
+if ! is_installed; then
+    need npm
+    install
+fi
+if ! is_installed; then
+    if grep -q -e EINTEGRITY -e EUSAGE "$folder/npm.log"; then
+        printf 'FAILED npm ci: %s\n' "$(cat "$folder/npm.log")"
+        exit 1
+    fi
+    printf 'skipped: npm cannot get %s: %s\n' "$sdk" \
+        "$(grep -iv 'warn' "$folder/npm.log" | grep . | head -1)"
+    exit 77
+fi
+
+ctl() { "$command" ctl --control "$socket" "$@" 2>&1 | tr -d '\n'; }
+
+# A device in the background: $last; its words lie in NAME.out.
+device() { # name, secret, more of its configuration
+    printf '{"productKey":"pk","deviceName":"lamp","deviceSecret":"%s","brokerUrl":"mqtt://%s"%s}' \
+        "$2" "$address" "${3:-}" >"$folder/$1.json"
+    node "$here/node_sdk.js" "$modules" "$(cat "$folder/$1.json")" \
+        >"$folder/$1.out" 2>"$folder/$1.err" &
+    last=$!
+    children+=("$last")
+}
+
+says() { # what it tests, line
+    if wait_until 10 has_line "$folder/lamp.out" "^$2\$"; then
+        pass "$1"
+    else
+        fail "$1" "$(tail -n 5 "$folder/lamp.out" "$folder/lamp.err")" "$2"
+    fi
+}
+
+uplink() { # what it tests, topic, payload
+    local line="\"topic\":\"$2\".*\"payload\":\"$3\""
+    if wait_until 10 has_line "$folder/events" "$line"; then
+        pass "$1"
+    else
+        fail "$1" "$(tail -n 3 "$folder/events")" "$line"
+    fi
+}
+
+start() {
+    start_gateway --listen "$address" --profile platform --registry "$FLEETMUX_REGISTRY" \
+        --store "$folder/store" --control "$socket" --events "$folder/events" --answers-thing-model
+}
+
+publish() { # topic, payload
+    printf %s "$2" | ctl publish pk/lamp --topic "$1" -q 1
+}
+
+is_offline() { case $(ctl query pk/lamp) in *OFFLINE*) ;; *) false ;; esac }
+
+"$command" registry create "$FLEETMUX_REGISTRY"
+"$command" registry product add pk --secret prodsecret >/dev/null
+"$command" registry device add pk lamp --secret lampsecret >/dev/null
+address=127.0.0.1:$(free_port)
+start
+
+# --- who is let in -------------------------------------------------------------------------------
+
+device wrong othersecret
+await "$last" 10
+check 'a wrong secret' "$status $(head -1 "$folder/wrong.out")" \
+    '3 error Connection refused: Bad username or password'
+device wrong lampsecret ',"signAlgorithm":"sha256"'
+await "$last" 10
+check 'the package names another algorithm than it computes' \
+    "$status $(head -1 "$folder/wrong.out")" '3 error Connection refused: Bad username or password'
+
+device lamp lampsecret
+lamp=$last
+says 'it logs in' 'connect 1 present false'
+
+# --- what it reports -----------------------------------------------------------------------------
+
+reply=/sys/pk/lamp/thing/event/property/post_reply
+says 'a property post has its reply' "props 1 200 .*|exp-topic|$reply"
+says 'an event post has its reply' 'event 200'
+says 'a message at QoS 1 is acknowledged' 'update acked'
+says 'a custom topic is subscribed to' 'subscribed /pk/lamp/user/get 1'
+uplink 'the service hears the post' /sys/pk/lamp/thing/event/property/post '.*connects.*'
+uplink 'the service hears the message' /pk/lamp/user/update hello
+
+# --- what it is asked ----------------------------------------------------------------------------
+
+set=/sys/pk/lamp/thing/service/property/set
+check 'a property set is acknowledged' "$(publish $set \
+    '{"id":"7","version":"1.0","params":{"on":1},"method":"thing.service.property.set"}')" \
+    acknowledged
+says 'a property set arrives' 'set thing.service.property.set {"on":1}'
+uplink 'the answer to a property set' ${set}_reply '.*"\?id.*7.*200.*'
+check 'a service is asked' "$(publish /sys/pk/lamp/thing/service/turn \
+    '{"id":"8","version":"1.0","params":{"by":30},"method":"thing.service.turn"}')" acknowledged
+says 'a service runs' 'service {"by":30}'
+uplink "a service's answer" /sys/pk/lamp/thing/service/turn_reply '.*turned.*30.*'
+check 'a call has its answer' "$(printf \
+    '{"id":"9","version":"1.0","params":{"by":60,"waits":1},"method":"thing.service.turn"}' |
+    ctl call pk/lamp)" '{"id":"9","code":200,"data":{"turned":60}}SUCCESS'
+
+# --- how it comes back ---------------------------------------------------------------------------
+
+get=/pk/lamp/user/get
+check 'a message while it is there' "$(publish $get here)" acknowledged
+says 'it has it' "message $get here qos 1 dup false"
+
+# It stands still while it is away, so that it comes back after, not before, what is done to it.
+kill -STOP "$lamp"
+ctl kick pk/lamp >/dev/null
+check_true 'kicked, it is away' wait_until 10 is_offline
+check 'messages while it is away' "$(publish $get kick1) $(publish $get kick2)" 'stored stored'
+kill -CONT "$lamp"
+says 'it comes back after a kick' 'connect 2 present true'
+says 'its posts have replies again' 'props 2 200 .*'
+says 'the first message arrives' "message $get kick1 qos 1 dup false"
+says 'the second message arrives' "message $get kick2 qos 1 dup false"
+
+kill -STOP "$lamp"
+stop_gateway
+start
+check 'messages after a restart, while it is away' "$(publish $get restart)" stored
+kill -CONT "$lamp"
+says 'it comes back after a restart' 'connect 3 present true'
+says 'the message arrives' "message $get restart qos 1 dup false"
+
+kill -STOP "$lamp"
+ctl kick pk/lamp >/dev/null
+check_true 'kicked, it is away again' wait_until 10 is_offline
+check 'a message before kill -9' "$(publish $get kill)" stored
+kill -KILL "$gateway"
+await "$gateway" 10 2>/dev/null # the shell says "Killed"
+start
+kill -CONT "$lamp"
+says 'it comes back after kill -9' 'connect 4 present true'
+says 'the message has outlived the gateway' "message $get kill qos 1 dup false"
+says 'its posts still have replies' 'props 4 200 .*'
+check 'each message came once, in order' \
+    "$(sed -n 's/^message [^ ]* \([^ ]*\).*/\1/p' "$folder/lamp.out" | tr '\n' ' ')" \
+    'here kick1 kick2 restart kill '
+
+kill -TERM "$lamp"
+await "$lamp" 10
+check 'it leaves' "$status $(cat "$folder/lamp.err")" '0 '
+check_true 'and is away' wait_until 10 is_offline
+stop_gateway
+finish
