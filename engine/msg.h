@@ -40,7 +40,7 @@ enum fmx_msg_kind {
     FMX_MSG_ORDER_TO,    /* home → session: this is for you */
     FMX_MSG_CALL_ANSWER, /* session → home: its answer to a call */
     FMX_MSG_CALL_END,    /* session → home: there will be none */
-    FMX_MSG_BROADCAST,   /* caller → every shard: this is for each session of a product */
+    FMX_MSG_BROADCAST,   /* caller → shard → every other: for each session of a product */
     /* about products, registrations and the store */
     FMX_MSG_PRODUCT,    /* → every shard: the registry has changed here */
     FMX_MSG_LIMITS,     /* caller → every shard: these limits are in force now */
@@ -137,6 +137,7 @@ struct fmx_msg {
             struct fmx_blob *product_key;
             struct fmx_payload *payload;
             uint64_t message_id;
+            bool is_passed_on; /* by the shard that had it from the caller */
         } broadcast;
         struct {
             struct fmx_blob *key;

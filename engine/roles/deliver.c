@@ -593,6 +593,7 @@ void fmx_gateway_tell_service(struct fmx_conn *conn, const struct fmx_publish *p
     }
     struct fmx_gateway_message message = {
         .from = fmx_conn_id(conn),
+        .shard_index = conn->shard->index,
         .caller = &gateway->caller,
         .message_id = fmx_gateway_next_message_id(gateway),
         .product_key = fmx_gateway_product_key(part),

@@ -21,7 +21,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KEEPER_PAUSE_US 1000
+#define KEEPER_PAUSE_US     1000
+#define CALL_TIMEOUT_MAX_MS 600000u /* as limits.h has it for a product's */
 
 /* ── callers ── */
 
@@ -225,8 +226,9 @@ enum fmx_status fmx_gateway_broadcast(struct fmx_gateway_caller *caller, fmx_sli
                                       fmx_slice payload)
 {
     struct fmx_publish publish = {.payload = payload};
-    uint64_t message_id = 1ull << 62 | (fmx_options_seed() & ((1ull << 52) - 1));
-    bool all = true;
+    struct fmx_msg message = {
+        .kind = FMX_MSG_BROADCAST,
+        .broadcast = {.message_id = 1ull << 62 | (fmx_options_seed() & ((1ull << 52) - 1))}};
 
     if (!is_platform(caller) || fmx_dialect_product_key_fault(product_key) != NULL) {
         return FMX_E_ARGUMENT;
@@ -234,19 +236,17 @@ enum fmx_status fmx_gateway_broadcast(struct fmx_gateway_caller *caller, fmx_sli
     if (payload.bytes > FMX_REMAINING_BYTES_MAX - FMX_STRING_BYTES_MAX) {
         return FMX_E_TOO_LARGE;
     }
-    for (uint32_t to = 0; to < shards_count(caller) && all; to++) {
-        struct fmx_msg message = {
-            .kind = FMX_MSG_BROADCAST,
-            .broadcast = {.product_key = fmx_blob_make(product_key),
-                          .payload = fmx_payload_make(&publish, FMX_SESSION_NONE, 0),
-                          .message_id = message_id}};
-        all = message.broadcast.product_key != NULL && message.broadcast.payload != NULL &&
-              post(caller, to, &message);
-        if (!all) {
-            fmx_gateway_discard(NULL, &message);
-        }
+    message.broadcast.product_key = fmx_blob_make(product_key);
+    message.broadcast.payload = fmx_payload_make(&publish, FMX_SESSION_NONE, 0);
+    if (message.broadcast.product_key == NULL || message.broadcast.payload == NULL) {
+        fmx_gateway_discard(NULL, &message);
+        return FMX_LIMIT_MEMORY;
     }
-    return all ? FMX_OK : FMX_FULL;
+    if (!post(caller, caller->shard, &message)) {
+        fmx_gateway_discard(NULL, &message);
+        return FMX_FULL;
+    }
+    return FMX_OK;
 }
 
 /* ── calls ── */
@@ -280,11 +280,8 @@ static enum fmx_status make_call(const struct fmx_gateway_request *request, stru
 static enum fmx_status check_request(struct fmx_gateway_caller *caller,
                                      const struct fmx_gateway_request *request)
 {
-    const struct fmx_limits *limits = &caller->gateway->options.limits;
-
     if (!is_platform(caller) || !are_names(request->product_key, request->device_name) ||
-        request->timeout_ms < limits->call_timeout_min_ms ||
-        request->timeout_ms > limits->call_timeout_max_ms) {
+        request->timeout_ms - 1 >= CALL_TIMEOUT_MAX_MS) {
         return FMX_E_ARGUMENT;
     }
     if (request->topic.bytes > 0) {

@@ -109,7 +109,7 @@ const char *fmx_call_code_name(enum fmx_call_code code)
 
 const char *fmx_device_presence_name(enum fmx_device_presence presence)
 {
-    static const char *const names[] = {"UNKNOWN", "UNACTIVE", "OFFLINE", "ONLINE", "DISABLED"};
+    static const char *const names[] = {"UNKNOWN", "UNACTIVE", "OFFLINE", "ONLINE", "DISABLE"};
 
     return (size_t)presence < sizeof(names) / sizeof(names[0]) ? names[presence] : "?";
 }

@@ -44,7 +44,7 @@ static struct fmx_counters *counters_of(struct fmx_conn *conn)
 static bool parse(struct fmx_conn *conn, const struct fmx_connect *connect,
                   struct claimant *claimant)
 {
-    const char *fault = "user name is missing: DEVICE NAME&PRODUCT KEY";
+    const char *fault = NULL;
     enum fmx_status status = fmx_dialect_client_id(connect->client_id, &claimant->client, &fault);
 
     if (status != FMX_OK) {
@@ -52,9 +52,13 @@ static bool parse(struct fmx_conn *conn, const struct fmx_connect *connect,
                            &counters_of(conn)->refused_client_id);
         return false;
     }
-    status = connect->has_username ? fmx_dialect_username(connect->username, &claimant->device_name,
-                                                          &claimant->product_key, &fault)
-                                   : FMX_PEER_CREDENTIALS;
+    if (connect->has_username) {
+        status = fmx_dialect_username(connect->username, &claimant->device_name,
+                                      &claimant->product_key, &fault);
+    } else {
+        status = FMX_PEER_CREDENTIALS;
+        fault = "user name is missing: DEVICE NAME&PRODUCT KEY";
+    }
     if (status != FMX_OK) {
         fmx_gateway_refuse(conn, status, connect->username, fault,
                            &counters_of(conn)->refused_credentials);
@@ -172,6 +176,23 @@ static bool is_genuine(const struct claimant *claimant, fmx_slice password)
     return is_signed(claimant, secret, password) && is_known;
 }
 
+/* Who has logged in knows its secret: whoever asks for it again may be somebody else. */
+static bool may_register(struct fmx_conn *conn, const struct fmx_connect *connect,
+                         const struct claimant *claimant)
+{
+    const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
+    bool is_registering = claimant->client.auth_type == FMX_AUTH_REGISTER ||
+                          claimant->client.auth_type == FMX_AUTH_REGISTER_NEW;
+
+    if (!is_registering || !claimant->info.is_activated || options->registers_again) {
+        return true;
+    }
+    fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, connect->username,
+                       "authType: this device has logged in before and is not registered again",
+                       &counters_of(conn)->refused_credentials);
+    return false;
+}
+
 static bool authenticate(struct fmx_conn *conn, const struct fmx_connect *connect,
                          struct claimant *claimant)
 {
@@ -200,10 +221,12 @@ static bool agree_on_terms(struct fmx_conn *conn, const struct fmx_connect *conn
                            const struct fmx_gateway_product *product)
 {
     enum fmx_status status = fmx_session_use(&conn->session, &product->terms->session, connect);
+    bool is_short = connect->keepalive_s < product->limits.keepalive_min_s;
 
     if (status != FMX_OK) {
         fmx_gateway_refuse(conn, status, connect->username,
-                           "keep-alive is below keepalive_min_s, or too long",
+                           is_short ? "keep-alive: below keepalive_min_s"
+                                    : "keep-alive: above keepalive_max_s",
                            &counters_of(conn)->refused_keepalive);
     }
     return status == FMX_OK;
@@ -252,7 +275,7 @@ static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
     struct claimant claimant = {0};
 
     if (!parse(conn, connect, &claimant) || !check_secure_mode(conn, connect, &claimant) ||
-        !authenticate(conn, connect, &claimant)) {
+        !authenticate(conn, connect, &claimant) || !may_register(conn, connect, &claimant)) {
         return;
     }
     struct fmx_gateway_product *product = product_of(conn, claimant.product_key);

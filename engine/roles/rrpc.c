@@ -9,7 +9,7 @@
  *                 decimal digits
  * Invariants:     (1) each call ends once: what ends it frees its slot, and with it the id
  *                 (2) its timer is armed as long as it waits
- * Memory:         96 bytes a call
+ * Memory:         128 bytes a call
  * Threads:        home shard
  * Limits:         16,777,216 at a time and shard. A slot's ids repeat after 2^28 calls through it
  * Not here:       the way there: service.c; the device's answer: platform_publish.c

@@ -218,6 +218,17 @@ static void answer_offline(struct fmx_gateway_shard *gateway, struct fmx_order *
     fmx_order_close(order);
 }
 
+static void bound_timeout(struct fmx_gateway_shard *gateway, struct fmx_order *order)
+{
+    const struct fmx_limits *limits = fmx_gateway_limits_of(gateway, fmx_order_key(order));
+
+    if (order->timeout_ms < limits->call_timeout_min_ms) {
+        order->timeout_ms = limits->call_timeout_min_ms;
+    } else if (order->timeout_ms > limits->call_timeout_max_ms) {
+        order->timeout_ms = limits->call_timeout_max_ms;
+    }
+}
+
 static void call(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
                  struct fmx_order *order)
 {
@@ -226,6 +237,7 @@ static void call(struct fmx_gateway_shard *gateway, struct fmx_identity *identit
         answer_offline(gateway, order);
         return;
     }
+    bound_timeout(gateway, order);
     if (!fmx_calls_begin(&gateway->calls, order, identity->slot.index)) {
         fmx_count(&gateway->shard->counters.calls_unknown, 1);
         fmx_order_fail(order);
@@ -424,11 +436,38 @@ static void release(struct fmx_broadcast *broadcast)
     free(broadcast);
 }
 
+/* It came from a caller: every other shard gets its own. */
+static void pass_on(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
+{
+    struct fmx_shard *shard = gateway->shard;
+    struct fmx_publish publish;
+
+    fmx_payload_view(message->broadcast.payload, shard->now_ns, &publish);
+    for (uint32_t to = 0; to < shard->shards_count; to++) {
+        struct fmx_msg copy = *message;
+        if (to == shard->index) {
+            continue;
+        }
+        copy.broadcast.is_passed_on = true;
+        copy.broadcast.product_key = fmx_blob_make(fmx_blob_slice(message->broadcast.product_key));
+        copy.broadcast.payload = fmx_payload_make(&publish, FMX_SESSION_NONE, 0);
+        if (copy.broadcast.product_key != NULL && copy.broadcast.payload != NULL) {
+            fmx_shard_post(shard, to, &copy);
+        } else {
+            fmx_count(&shard->counters.dropped_qos0, 1);
+            fmx_gateway_discard(shard, &copy);
+        }
+    }
+}
+
 void fmx_service_on_broadcast(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
 {
     struct fmx_broadcast *broadcast = calloc(1, sizeof(*broadcast));
     struct fmx_broadcast **link = &gateway->broadcasts;
 
+    if (!message->broadcast.is_passed_on) {
+        pass_on(gateway, message);
+    }
     if (broadcast == NULL) {
         fmx_count(&gateway->shard->counters.dropped_qos0, 1);
         fmx_gateway_discard(gateway->shard, message);

@@ -151,7 +151,8 @@ static enum fmx_status add_one(struct fmx_gateway_shard *gateway, struct subscri
     enum fmx_status status =
         gateway->gateway->profile->may_subscribe(gateway, subscriber->key, filter->filter);
     if (status != FMX_OK) {
-        fmx_count(&gateway->shard->counters.subscribes_unauthorized, 1);
+        fmx_count(&gateway->shard->counters.subscribes_unauthorized,
+                  status == FMX_PEER_NOT_AUTHORIZED);
         return status;
     }
     options |= filter->no_local ? FMX_SUB_NO_LOCAL : 0;

@@ -7,7 +7,9 @@
 #include <fleetmux/error.h>
 #include <fleetmux/fleet.h>
 #include <fleetmux/gateway.h>
+#include <fleetmux/limits.h>
 #include <fleetmux/options.h>
+#include <fleetmux/registry.h>
 #include <fleetmux/stats.h>
 #include <fleetmux/types.h>
 

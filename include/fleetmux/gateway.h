@@ -71,6 +71,7 @@ struct fmx_gateway_end {
 /* A message from a client. Slices live until the callback returns. */
 struct fmx_gateway_message {
     struct fmx_session_id from;
+    uint32_t shard_index; /* as on_batch says it */
     struct fmx_gateway_caller *caller;
     uint64_t message_id; /* made by the gateway: 10^18 … 2^63 − 1 */
     fmx_slice product_key;
@@ -101,7 +102,8 @@ struct fmx_gateway_callbacks {
     enum fmx_status (*on_connect)(void *user, const struct fmx_gateway_session *session,
                                   fmx_slice password);
     /* Platform: the device's secret, in place of options.registry. FMX_OK, or FMX_E_STALE for a
-       device that is not known. Limits and topics of its product: fmx_gateway_set_limits. */
+       device that is not known. Limits of its product: fmx_gateway_set_limits; without a registry
+       every custom topic of its own is allowed to a device. */
     enum fmx_status (*on_device)(void *user, fmx_slice product_key, fmx_slice device_name,
                                  struct fmx_gateway_device *out_device);
     void (*on_open)(void *user, const struct fmx_gateway_session *session);
@@ -134,6 +136,8 @@ struct fmx_gateway_options {
     bool answers_are_uplink; /* platform: on_message hears answers to calls too (false) */
     bool checks_secure_mode; /* platform: securemode that contradicts the channel is refused, not
                                    only counted (false) */
+    bool registers_again;    /* platform: a device that has logged in before may fetch its
+                                   credentials again (false) */
     bool answers_thing_model; /* platform: …/post is answered with …/post_reply, code 200 (false) */
     struct fmx_gateway_callbacks callbacks;
     void *user;
@@ -263,7 +267,8 @@ struct fmx_gateway_request {
     fmx_slice topic; /* a custom topic of the device, /PRODUCT KEY/DEVICE NAME/user/…; empty: the
                         system form */
     fmx_slice payload;
-    uint32_t timeout_ms; /* call_timeout_min_ms … call_timeout_max_ms of limits.h */
+    uint32_t timeout_ms; /* 1 … 600,000; brought into call_timeout_min_ms … call_timeout_max_ms of
+                            its product */
 };
 
 struct fmx_gateway_answer {
@@ -350,10 +355,11 @@ FMX_API enum fmx_status fmx_gateway_list(struct fmx_gateway_caller *caller, uint
 
 /*
  * Changes limits while the gateway runs: its own (an empty product key) or those of a product, on
- * top of the gateway's. What has been announced to a client (packet size, Receive Maximum, aliases,
- * keep-alive) changes with its next CONNECT; everything else at once. Not written to the registry:
- * a later change of the product there replaces it. FMX_OK, FMX_E_OPTION with words, FMX_FULL (some
- * shards may have it already: call again), FMX_LIMIT_MEMORY.
+ * top of the gateway's; later calls add to earlier ones. What has been announced to a client
+ * (packet size, Receive Maximum, aliases, keep-alive) changes with its next CONNECT; everything
+ * else at once. Not written to the registry: a later change of the product there replaces it.
+ * FMX_OK, FMX_E_OPTION with words, FMX_FULL (some shards may have it already: call again),
+ * FMX_LIMIT_MEMORY.
  */
 FMX_API enum fmx_status fmx_gateway_set_limits(struct fmx_gateway_caller *caller,
                                                fmx_slice product_key,

@@ -30,7 +30,7 @@ call() { # what ctl prints, device, options of call...
 check_has 'the registry imports what the fleet exports' \
     "$("$command" registry import "$folder/devices.csv")" 'imported 200 devices'
 start_gateway --profile platform --registry "$FLEETMUX_REGISTRY" --control "$socket" \
-    --connects-per-minute none --answers-thing-model
+    --connects-per-minute none --answers-thing-model --registers-again
 
 for version in 3 4 5; do
     for method in hmacmd5 hmacsha1 hmacsha256; do

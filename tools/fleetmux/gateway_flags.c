@@ -152,6 +152,12 @@ static const struct flag own_rows[] = {
      AT(options.checks_secure_mode),
      .group = "Rules",
      .help = "platform: refuse a securemode that contradicts the channel, not only count it"},
+    {.name = "registers-again",
+     .kind = FLAG_SWITCH,
+     AT(options.registers_again),
+     .group = "Rules",
+     .help = "platform: a device that has logged in before may fetch its credentials again"},
+
     {.name = "answers-thing-model",
      .kind = FLAG_SWITCH,
      AT(options.answers_thing_model),
