@@ -232,7 +232,7 @@ started_wrongly() {
     refuses 'bounds that contradict each other' 1 'keepalive' gateway --keepalive-min-s 20 --keepalive-max-s 10
     refuses 'a profile that is none' 1 "'--profile'" gateway --profile both
     refuses 'a file that is not there' 1 "$folder/none.yaml" gateway --config "$folder/none.yaml"
-    printf 'listen: ["127.0.0.1:0"]\nqueue_bytes_max: 12\n' >"$folder/bad.yaml"
+    printf 'listen: ["127.0.0.1:0"]\nqueue_bytes_max: 5Gi\n' >"$folder/bad.yaml"
     refuses 'a file with a value out of range' 1 "bad.yaml:2: key 'queue_bytes_max'" gateway --config "$folder/bad.yaml"
     printf 'listen: ["127.0.0.1:0"]\n  shards: [\n' >"$folder/bad.yaml"
     refuses 'a file that is no YAML' 1 'bad.yaml: at or after line' gateway --config "$folder/bad.yaml"

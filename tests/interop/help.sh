@@ -22,25 +22,28 @@ same() { # what, file, file
     fi
 }
 
-options_of_help() { grep -oE '^ +(-[a-zA-Z], )?--[a-z_-]+' | grep -oE -- '--[a-z_-]+'; }
+options_of_help() { grep -oE '^ +(-[a-zA-Z], )?--[a-z0-9_-]+' | grep -oE -- '--[a-z0-9_-]+'; }
 
 options_of_man() { # file
-    grep -E '^\.It Fl ' "$1" | grep -oE 'Fl -[a-z_-]+' | sed 's/^Fl -/--/'
+    grep -E '^\.It Fl ' "$1" | grep -oE 'Fl -[a-z0-9_-]+' | sed 's/^Fl -/--/'
 }
 
 "$command" gateway --help | options_of_help >"$folder/gateway.help"
 for kind in conn pub sub; do
     "$command" fleet $kind --help | options_of_help
 done >"$folder/fleet.help"
-for verb in gateway fleet; do
+"$command" ctl --help | options_of_help >"$folder/ctl.help"
+for verb in gateway fleet ctl; do
     options_of_man "$root/docs/man/fleetmux-$verb.1" >"$folder/$verb.man"
     same "the options in --help and in fleetmux-$verb.1" "$folder/$verb.help" "$folder/$verb.man"
 done
 
 "$command" gateway --cpus 0 --print-config >"$folder/defaults"
-grep -oE '^[a-z_]+' "$folder/defaults" >"$folder/keys"
-grep -oE '^\| `[a-z_]+`' "$root/docs/CONFIGURATION.md" | grep -oE '[a-z_]+' >"$folder/keys.doc"
-grep -oE '^(# cpus|[a-z_]+):' "$root/docs/fleetmux.example.yaml" | grep -oE '[a-z_]+' \
+# those without a default are printed only if they are given
+"$command" gateway --cpus 0 --registry x --store x --events x --print-config |
+    grep -oE '^[a-z0-9_]+' >"$folder/keys"
+grep -oE '^\| `[a-z0-9_]+`' "$root/docs/CONFIGURATION.md" | grep -oE '[a-z0-9_]+' >"$folder/keys.doc"
+grep -oE '^(# )?[a-z0-9_]+:' "$root/docs/fleetmux.example.yaml" | grep -oE '[a-z0-9_]+' \
     >"$folder/keys.example"
 same "the keys and docs/CONFIGURATION.md" "$folder/keys" "$folder/keys.doc"
 same "the keys and docs/fleetmux.example.yaml" "$folder/keys" "$folder/keys.example"
@@ -61,8 +64,12 @@ refuses() { # words of the message, arguments...
 refuses "did you mean '--shards'?" gateway --shard 2
 refuses "did you mean 'gateway'?" gatway
 refuses "did you mean 'pub'?" fleet pbu
+refuses "did you mean 'status'?" ctl stauts
+refuses "option '--qos' has no meaning here" ctl status --qos 1
+refuses "write 'fleetmux ctl call PK/DN" ctl call
 refuses "option '--shards': '1x' is not a number" gateway --shards 1x
 refuses "option '-c': '0' is out of range" fleet conn -c 0
+refuses "or none" gateway --keepalive-max-s 0
 refuses "one topic is needed" fleet pub
 printf '# a comment\n\nshards: 2\nbaklog: 3\n' >"$folder/bad.yaml"
 refuses "bad.yaml:4: unknown key 'baklog'; did you mean 'backlog'?" gateway --config \

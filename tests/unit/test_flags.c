@@ -23,6 +23,8 @@ struct settings {
     const char *text;
     struct flag_list list;
     struct flag_span span;
+    uint32_t rate_max;
+    uint32_t age_s;
 };
 
 static const struct flag_choice colours[] = {{"red", 1}, {"green", 2}, {NULL, 0}};
@@ -64,6 +66,14 @@ static const struct flag rows[] = {
      .min = 1,
      .max = 60000,
      .command_line = true},
+    {.name = "rate-max", .kind = FLAG_UINT, AT(rate_max), .max = 9, .may_be_none = true},
+    {.name = "age-s",
+     .kind = FLAG_TIME,
+     AT(age_s),
+     .plain_ns = NUMBER_NS_PER_S,
+     .stored_ns = NUMBER_NS_PER_S,
+     .max = 60,
+     .may_be_none = true},
     {.name = "elsewhere", .kind = FLAG_SWITCH, .verbs = 2, AT(retain)},
 };
 
@@ -145,6 +155,41 @@ static void a_switch_takes_true_or_false_and_nothing_else(void)
     CU_ASSERT(PARSE("--retain=true", "-n", "2") && settings.retain && settings.shards == 2);
     CU_ASSERT(!PARSE("--retain", "yes") && says("unexpected argument 'yes'"));
     CU_ASSERT(!PARSE("--clean") && says("needs a value: true or false"));
+}
+
+static void none_is_a_number_only_where_it_may_be(void)
+{
+    char text[FLAG_VALUE_BYTES];
+
+    CU_ASSERT(PARSE("--rate-max", "none", "--age-s", "none"));
+    CU_ASSERT_EQUAL(settings.rate_max, UINT32_MAX);
+    CU_ASSERT_EQUAL(settings.age_s, UINT32_MAX);
+    CU_ASSERT(flags_format(&set, flags_find(&set, "age-s"), 0, text, sizeof(text)));
+    CU_ASSERT_STRING_EQUAL(text, "none");
+    CU_ASSERT(PARSE("--rate-max", "9", "--age-s", "1m"));
+    CU_ASSERT(settings.rate_max == 9 && settings.age_s == 60);
+    CU_ASSERT_FALSE(PARSE("--rate-max", "10"));
+    CU_ASSERT(says("write a number from 0 to 9, or none"));
+    CU_ASSERT_FALSE(PARSE("--rate-max", "4294967295"));
+    CU_ASSERT_FALSE(PARSE("--shards", "none"));
+}
+
+static void operands_are_taken_where_there_is_room_for_them(void)
+{
+    const char *operands[2];
+    char *words[] = {"one", "--shards", "3", "--", "--wait-ms"};
+    char *many[] = {"one", "two", "three"};
+
+    CU_ASSERT_FALSE(PARSE("one"));
+    CU_ASSERT(says("unexpected argument 'one'"));
+    set.operands = operands;
+    set.operands_max = 2;
+    CU_ASSERT(flags_parse(&set, 5, words));
+    CU_ASSERT(set.operands_count == 2 && settings.shards == 3);
+    CU_ASSERT_STRING_EQUAL(operands[0], "one");
+    CU_ASSERT_STRING_EQUAL(operands[1], "--wait-ms");
+    CU_ASSERT_FALSE(flags_parse(&set, 3, many));
+    CU_ASSERT(says("'three' is one argument too many"));
 }
 
 static void lists_grow_within_a_source_and_are_replaced_by_the_next(void)
@@ -271,7 +316,7 @@ static void settings_printed_and_read_again_are_the_same(void)
 
     CU_ASSERT_FATAL(out != NULL);
     CU_ASSERT(PARSE("-n", "5", "-t", "a: #b", "-l", "x,y", "--topic-alias-max", "9", "--colour",
-                    "red", "-R", "0.1"));
+                    "red", "-R", "0.1", "--age-s", "none"));
     CU_ASSERT(config_print(&set, out));
     fclose(out);
     struct config *config = read_text(text);
@@ -279,6 +324,7 @@ static void settings_printed_and_read_again_are_the_same(void)
     CU_ASSERT(settings.shards == 5 && settings.alias == 9 && settings.colour == 1);
     CU_ASSERT_STRING_EQUAL(settings.text, "a: #b");
     CU_ASSERT_EQUAL(settings.list.count, 2);
+    CU_ASSERT_EQUAL(settings.age_s, UINT32_MAX);
     CU_ASSERT_DOUBLE_EQUAL(settings.rate, 0.1, 1e-12);
     config_close(config);
     free(text);
@@ -289,6 +335,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(times_are_exact_in_any_unit),
     FMX_TEST_CASE(options_are_read_in_every_spelling),
     FMX_TEST_CASE(a_switch_takes_true_or_false_and_nothing_else),
+    FMX_TEST_CASE(none_is_a_number_only_where_it_may_be),
+    FMX_TEST_CASE(operands_are_taken_where_there_is_room_for_them),
     FMX_TEST_CASE(lists_grow_within_a_source_and_are_replaced_by_the_next),
     FMX_TEST_CASE(a_wrong_option_gets_the_nearest_one),
     FMX_TEST_CASE(a_wrong_value_gets_the_range),

@@ -267,8 +267,8 @@ static void word_refusal(enum control_verb verb, enum fmx_status status, char *e
     } else if (status == FMX_E_TOO_LARGE) {
         words = "field payload: is larger than MQTT can say";
     } else if (status == FMX_E_ARGUMENT && verb == CONTROL_CALL) {
-        words = "field productKey, deviceName or timeoutMs: is out of range; see the limits "
-                "call_timeout_min_ms and call_timeout_max_ms";
+        words = "field productKey, deviceName or timeoutMs: is out of range; timeoutMs is 1 to "
+                "600000";
     } else if (status == FMX_E_ARGUMENT && verb == CONTROL_PUBLISH) {
         words = "field productKey, deviceName or properties: is out of range";
     } else if (status == FMX_E_ARGUMENT) {

@@ -177,6 +177,9 @@ static void show_limits(json_object *answer)
 {
     json_object *limits = get_member(answer, "limits");
 
+    if (json_object_object_length(limits) == 0) {
+        printf("none of its own\n");
+    }
     json_object_object_foreach(limits, name, value)
     {
         enum fmx_limit limit = fmx_limit_find(fmx_slice_of(name));
