@@ -67,6 +67,7 @@ struct fmx_conn {
     uint32_t file;                 /* direct descriptor */
     uint32_t turn;                 /* of `turn_packets` */
     uint32_t turn_packets;         /* looked at in this turn */
+    uint16_t acks_due;             /* PUBACKs that are queued and not with the kernel yet */
     size_t sending_bytes;          /* of the send in flight; 0: none */
     enum fmx_status cause;         /* the first failure, or why it was closed */
     int32_t sys_errno;             /* beside a −4xx cause */

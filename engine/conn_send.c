@@ -87,7 +87,7 @@ void fmx_conn_puback(struct fmx_conn *conn, uint16_t packet_id, uint8_t reason)
     if (conn->state != FMX_CONN_OPEN) {
         return;
     }
-    fmx_session_acknowledged(&conn->session);
+    conn->acks_due++;
     uint8_t *room = fmx_conn_reserve(conn, bytes);
     if (room == NULL) {
         return;
@@ -120,7 +120,7 @@ void fmx_conn_puback_saying(struct fmx_conn *conn, uint16_t packet_id, uint8_t r
         fmx_conn_puback(conn, packet_id, reason);
         return;
     }
-    fmx_session_acknowledged(&conn->session);
+    conn->acks_due++;
     fmx_count(&conn->shard->counters.pubacks_out, 1);
     fmx_conn_send(conn, &puback);
 }
@@ -178,12 +178,24 @@ bool fmx_conn_make_window(struct fmx_conn *conn)
     return out->next - out->first < out->capacity || fmx_conn_grow_window(conn);
 }
 
+/*
+ * What the peer cannot have heard yet does not count: whoever has more in flight than Receive
+ * Maximum before its first PUBACK leaves is over it.
+ */
+static void settle_acks(struct fmx_conn *conn)
+{
+    for (; conn->acks_due > 0; conn->acks_due--) {
+        fmx_session_acknowledged(&conn->session);
+    }
+}
+
 void fmx_conn_flush(struct fmx_conn *conn)
 {
     struct iovec parts[FMX_RING_PARTS_MAX];
     size_t bytes;
 
     if (conn->is_mute) {
+        settle_acks(conn);
         fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
         fmx_conn_join(conn);
         return;
@@ -192,6 +204,7 @@ void fmx_conn_flush(struct fmx_conn *conn)
         conn->state < FMX_CONN_OPEN || (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
         return;
     }
+    settle_acks(conn);
     unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, &bytes);
     conn->sending_bytes = bytes;
     fmx_ring_prep_send(conn->shard->ring, conn->file, parts, count,

@@ -38,9 +38,10 @@ void fmx_log_init(struct fmx_log *log, const struct fmx_mux_options *options)
 /* What peers have chosen may stand in it: it must not look like another line, nor move a cursor. */
 static void blank_controls(char *line)
 {
-    for (; *line != '\0'; line++) {
-        if ((unsigned char)*line < 0x20 || *line == 0x7f) {
-            *line = '?';
+    for (unsigned char *at = (unsigned char *)line; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)) {
+            at[0] = '?';
+            at[1] = at[1] >= 0x80 && at[1] < 0xa0 ? '?' : at[1];
         }
     }
 }

@@ -113,6 +113,7 @@ struct fmx_msg {
         } interest;
         struct {
             struct fmx_payload *payload;
+            bool is_first; /* it comes from a caller: other shards have to hear of it */
         } publish;
         struct {
             struct fmx_session_id session;
@@ -141,6 +142,7 @@ struct fmx_msg {
         } broadcast;
         struct {
             struct fmx_blob *key;
+            bool is_gone; /* disabled or deleted: who is welcome all the same comes back */
         } product;
         struct {
             struct fmx_limits_change *change;

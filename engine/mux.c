@@ -524,6 +524,9 @@ void fmx_mux_stop(struct fmx_mux *mux, uint32_t drain_ms)
         FMX_ASSERT(posted); /* nothing else is ever said through it */
     }
     join_threads(mux);
+    for (uint32_t i = 0; i < mux->shards_count; i++) {
+        fmx_shard_discard(fmx_mux_shard(mux, i));
+    }
 }
 
 static void close_callers(struct fmx_mux *mux)

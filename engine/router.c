@@ -489,11 +489,17 @@ enum fmx_status fmx_router_add(struct fmx_router *router, fmx_slice filter, uint
     return FMX_OK;
 }
 
-bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver)
+bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver,
+                    uint8_t *out_options)
 {
     const struct route *route = find_route(router, filter);
+    uint32_t position = route != NULL ? find_entry(router, route, receiver) : NONE;
 
-    return route != NULL && find_entry(router, route, receiver) != NONE;
+    if (position == NONE) {
+        return false;
+    }
+    *out_options = matches_of(route)[position].options;
+    return true;
 }
 
 bool fmx_router_remove(struct fmx_router *router, fmx_slice filter, uint32_t receiver,
@@ -592,6 +598,14 @@ static bool reserve_scratch(struct fmx_router *router, uint32_t more)
     return capacity == router->gathered_capacity || resize_scratch(router, capacity);
 }
 
+/* The highest QoS counts; a denial only where there is nothing else. */
+static int rank(uint8_t options)
+{
+    int qos = options & FMX_SUB_QOS_MASK;
+
+    return qos == FMX_SUB_DENIED ? -1 : qos;
+}
+
 static void gather_match(struct fmx_router *router, const struct fmx_match *match)
 {
     struct seen *seen = find_seen(router, match->receiver);
@@ -603,7 +617,7 @@ static void gather_match(struct fmx_router *router, const struct fmx_match *matc
         return;
     }
     struct fmx_match *former = &router->gathered[seen->position];
-    if ((match->options & FMX_SUB_QOS_MASK) > (former->options & FMX_SUB_QOS_MASK)) {
+    if (rank(match->options) > rank(former->options)) {
         *former = *match;
     }
 }

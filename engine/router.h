@@ -16,7 +16,7 @@
 
 /*
  * Options of one subscription, as far as delivery needs them. A "QoS" of FMX_SUB_DENIED is no
- * subscription but its opposite: where it matches, nothing else of the receiver does.
+ * subscription but its opposite: it says no where nothing else of the receiver says yes.
  */
 enum {
     FMX_SUB_QOS_MASK = 3,
@@ -54,8 +54,9 @@ enum fmx_status fmx_router_add(struct fmx_router *router, fmx_slice filter, uint
                                uint8_t options, uint32_t *head, bool *out_existed,
                                bool *out_first) FMX_MUST_USE;
 
-/* Has the receiver a subscription to this very filter? */
-bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver);
+/* Has the receiver a subscription to this very filter, and with which options? */
+bool fmx_router_has(const struct fmx_router *router, fmx_slice filter, uint32_t receiver,
+                    uint8_t *out_options);
 
 /*
  * Removes the receiver's subscription to this filter. False if there is none. `out_last`: it was

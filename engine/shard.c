@@ -145,7 +145,7 @@ static void ring_bells(struct fmx_shard *shard)
     }
 }
 
-static bool has_spills(const struct fmx_shard *shard)
+bool fmx_shard_has_spills(const struct fmx_shard *shard)
 {
     for (uint32_t to = 0; to < shard->shards_count; to++) {
         if (shard->spills[to].count > 0) {
@@ -193,7 +193,7 @@ static void drain_inboxes(struct fmx_shard *shard)
             drain_inbox(shard, &shard->inboxes[from]);
         }
     }
-    bool is_congested = has_spills(shard);
+    bool is_congested = fmx_shard_has_spills(shard);
     for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
          caller = caller->next) {
         if (is_heard(caller, is_congested)) {
@@ -204,7 +204,7 @@ static void drain_inboxes(struct fmx_shard *shard)
 
 static bool has_messages(struct fmx_shard *shard)
 {
-    bool is_congested = has_spills(shard);
+    bool is_congested = fmx_shard_has_spills(shard);
 
     for (uint32_t from = 0; from < shard->shards_count; from++) {
         if (from != shard->index && fmx_inbox_count(&shard->inboxes[from]) > 0) {
@@ -401,7 +401,7 @@ static uint64_t wait_allowed(struct fmx_shard *shard)
         shard->closed != NULL || shard->spills[shard->index].count > 0) {
         return 0;
     }
-    if (has_spills(shard)) {
+    if (fmx_shard_has_spills(shard)) {
         look_ns = shard->now_ns + SPILL_LOOK_NS;
     } else if (shard->stopping) {
         look_ns = shard->now_ns + DRAIN_LOOK_NS;
@@ -565,7 +565,7 @@ void fmx_shard_run(struct fmx_shard *shard)
 }
 
 /* Other shards may have written to us after our last turn. */
-static void discard_messages(struct fmx_shard *shard)
+void fmx_shard_discard(struct fmx_shard *shard)
 {
     struct fmx_msg message;
 
@@ -600,7 +600,7 @@ void fmx_shard_close(struct fmx_shard *shard)
         return;
     }
     if (shard->conns.chunks != NULL) {
-        discard_messages(shard);
+        fmx_shard_discard(shard);
         shard->options->role->close_shard(shard);
         fmx_slab_close(&shard->conns);
         fmx_pool_wipe(&shard->pool);

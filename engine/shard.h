@@ -101,6 +101,9 @@ void fmx_shard_turn(struct fmx_shard *shard);
 /* Turns until it has drained after STOP. */
 void fmx_shard_run(struct fmx_shard *shard);
 
+/* No shard runs any more: the role releases what was still on its way to this one. */
+void fmx_shard_discard(struct fmx_shard *shard);
+
 /*
  * Sends a message to a shard, which may be this one: then it is handled in this very turn. Never
  * fails: beyond the inbox it waits in order, and fmx_shard_is_congested says so.
@@ -109,6 +112,9 @@ void fmx_shard_post(struct fmx_shard *shard, uint32_t to_shard, struct fmx_msg *
 
 /* Do messages to that shard wait? Then senders of ordinary messages should hold back. */
 bool fmx_shard_is_congested(const struct fmx_shard *shard, uint32_t to_shard);
+
+/* Do messages to any shard wait? */
+bool fmx_shard_has_spills(const struct fmx_shard *shard);
 
 /* Do so many wait that no more ordinary message may join them? */
 bool fmx_shard_is_jammed(const struct fmx_shard *shard, uint32_t to_shard);

@@ -208,6 +208,7 @@ static const struct system_topic {
     {FAMILY_SYS, UP, true, "thing/dynamicTsl/get"},
     {FAMILY_SYS, UP, true, "thing/config/get"},
     {FAMILY_SYS, DOWN, true, "thing/config/push"},
+    {FAMILY_SYS, UP | DOWN, true, "thing/config/push_reply"}, /* one SDK subscribes to it, too */
     {FAMILY_SYS, UP, true, "thing/config/log/get"},
     {FAMILY_SYS, DOWN, true, "thing/config/log/push"},
     {FAMILY_SYS, UP, true, "thing/log/post"},
@@ -259,13 +260,16 @@ static const struct system_topic *find_row(enum family family, fmx_slice path)
     return NULL;
 }
 
-/* UP, DOWN, or 0 for what the table does not know. */
+/* UP, DOWN, both, or 0 for what the table does not know. */
 static unsigned find_direction(enum family family, fmx_slice path)
 {
     const size_t reply_bytes = strlen("_reply");
-    const struct system_topic *row = NULL;
+    const struct system_topic *row = find_row(family, path);
     fmx_slice request = path;
 
+    if (row != NULL && is_text(path, row->path)) {
+        return row->direction;
+    }
     if (path.bytes > reply_bytes &&
         memcmp(path.data + path.bytes - reply_bytes, "_reply", reply_bytes) == 0) {
         request.bytes -= reply_bytes;

@@ -384,6 +384,17 @@ static bool push_for_absent(struct fan *fan, struct fmx_identity *identity)
     return true;
 }
 
+/* One that would be dropped at once, or not be on disk as its sender is told, is not kept. */
+static bool may_be_kept(struct fan *fan, const struct fmx_limits *limits)
+{
+    const struct fmx_store *store = fan->gateway->gateway->store;
+    const struct fmx_payload *payload = stored(fan);
+
+    return payload != NULL && limits->queue_messages_max > 0 &&
+           fmx_payload_bytes(payload) <= limits->queue_bytes_max &&
+           (store == NULL || payload->receipt == NULL || !fmx_store_is_full(store));
+}
+
 static void keep_for_absent(struct fan *fan, struct fmx_identity *identity)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;
@@ -392,7 +403,7 @@ static void keep_for_absent(struct fan *fan, struct fmx_identity *identity)
     uint32_t before = backlog->count;
     struct fmx_backlog_entry oldest;
 
-    if (!push_for_absent(fan, identity)) {
+    if (!may_be_kept(fan, fmx_gateway_limits_of(gateway, key)) || !push_for_absent(fan, identity)) {
         fmx_count(&gateway->shard->counters.dropped_qos1, 1);
         return;
     }
@@ -420,8 +431,9 @@ static struct fmx_payload *copy_for_shard(struct fan *fan)
     return payload;
 }
 
-static void make_wait(struct fmx_gateway_shard *gateway, struct fmx_conn *publisher)
+void fmx_gateway_make_wait(struct fmx_conn *publisher)
 {
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(publisher->shard);
     struct fmx_gateway_session_part *part = fmx_gateway_part(publisher);
 
     if (!part->is_congested) {
@@ -450,7 +462,7 @@ static bool may_post(struct fan *fan, uint32_t to_shard, uint8_t qos)
         return false;
     }
     if (fan->publisher != NULL) {
-        make_wait(gateway, fan->publisher);
+        fmx_gateway_make_wait(fan->publisher);
     } else if (fmx_shard_is_jammed(gateway->shard, to_shard)) {
         fmx_count(&counters->dropped_qos1, 1);
         return false;
@@ -567,6 +579,8 @@ static void describe_props(struct fmx_conn *conn, const struct fmx_props *props,
 {
     message->payload_is_text =
         fmx_props_has(props, FMX_PROP_PAYLOAD_FORMAT) && props->payload_format == 1;
+    message->has_expiry = fmx_props_has(props, FMX_PROP_MESSAGE_EXPIRY);
+    message->expiry_s = message->has_expiry ? props->message_expiry_s : 0;
     if (fmx_props_has(props, FMX_PROP_CONTENT_TYPE)) {
         message->content_type = props->content_type;
     }

@@ -33,8 +33,7 @@ struct fmx_device_state {
     uint8_t device_name_bytes;
     bool auto_subscribe;
     bool is_registering; /* this connection fetches credentials, and is nobody's session */
-    bool is_activated;
-    bool is_named; /* the whole IPv6 address was asked for */
+    bool is_named;       /* the whole IPv6 address was asked for */
     bool session_present_is_0;
     bool has_receive_max; /* the client has named one */
 };

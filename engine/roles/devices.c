@@ -288,9 +288,11 @@ void fmx_devices_activate(struct fmx_devices *devices, fmx_slice product_key, fm
 }
 
 enum fmx_status fmx_devices_register(struct fmx_devices *devices, fmx_slice product_key,
-                                     fmx_slice device_name, bool is_new, uint64_t tag)
+                                     fmx_slice device_name, bool is_new, bool is_again,
+                                     uint64_t tag)
 {
     struct fmx_wish wish = {.kind = is_new ? FMX_WISH_REGISTER_NEW : FMX_WISH_REGISTER_KNOWN,
+                            .is_again = is_again,
                             .tag = tag};
 
     write_name(wish.product_key, product_key);

@@ -97,10 +97,12 @@ void fmx_devices_activate(struct fmx_devices *devices, fmx_slice product_key,
 /*
  * Dynamic registration, already authenticated with the product's secret: on_registered follows with
  * `tag`, from the keeper. `is_new`: regnwl, the device is added if it is not there, a token is made
- * and kept. FMX_OK, FMX_LIMIT_BUSY (too many wait), FMX_LIMIT_MEMORY.
+ * and kept; one that was added otherwise, with a secret, is refused. `is_again`: also a device that
+ * has logged in before. FMX_OK, FMX_LIMIT_BUSY (too many wait), FMX_LIMIT_MEMORY.
  */
 enum fmx_status fmx_devices_register(struct fmx_devices *devices, fmx_slice product_key,
-                                     fmx_slice device_name, bool is_new, uint64_t tag) FMX_MUST_USE;
+                                     fmx_slice device_name, bool is_new, bool is_again,
+                                     uint64_t tag) FMX_MUST_USE;
 
 /* Devices in the index, and the bytes it holds for them. Any thread. */
 uint64_t fmx_devices_count(const struct fmx_devices *devices);

@@ -74,6 +74,8 @@ struct asked {
     bool is_allowed; /* the product is enabled and takes such registers */
     bool is_there;
     bool is_disabled;
+    bool is_activated;
+    bool has_token;
 };
 
 static enum fmx_status ask(struct fmx_devices *devices, const struct fmx_wish *wish,
@@ -84,7 +86,8 @@ static enum fmx_status ask(struct fmx_devices *devices, const struct fmx_wish *w
     sqlite3_stmt *row = fmx_registry_query(
         devices->registry, &status,
         "SELECT p.id, p.status = 0 AND (p.registration & ?) <> 0, d.name IS NOT NULL, "
-        "coalesce(d.status, 0), d.secret FROM product p LEFT JOIN device d "
+        "coalesce(d.status, 0), d.secret, coalesce(d.activated_ms, 0) <> 0, d.token IS NOT NULL "
+        "FROM product p LEFT JOIN device d "
         "ON d.product = p.id AND d.name = ? WHERE p.product_key = ?",
         "itt", needed, wish->device_name, wish->product_key);
 
@@ -97,7 +100,9 @@ static enum fmx_status ask(struct fmx_devices *devices, const struct fmx_wish *w
         *out_asked = (struct asked){.product_id = sqlite3_column_int64(row, 0),
                                     .is_allowed = sqlite3_column_int(row, 1) != 0,
                                     .is_there = sqlite3_column_int(row, 2) != 0,
-                                    .is_disabled = sqlite3_column_int(row, 3) != 0};
+                                    .is_disabled = sqlite3_column_int(row, 3) != 0,
+                                    .is_activated = sqlite3_column_int(row, 5) != 0,
+                                    .has_token = sqlite3_column_int(row, 6) != 0};
         snprintf(wish->answer->secret, sizeof(wish->answer->secret), "%s",
                  fmx_registry_text(row, 4));
     }
@@ -145,6 +150,10 @@ static enum fmx_status write_register(struct fmx_devices *devices, const struct 
         wish->answer->status = FMX_E_STALE;
     } else if (!asked.is_allowed || asked.is_disabled) {
         wish->answer->status = FMX_PEER_NOT_AUTHORIZED;
+    } else if (asked.is_activated && !wish->is_again) {
+        wish->answer->status = FMX_PEER_CREDENTIALS; /* activated since it asked, perhaps */
+    } else if (is_new && asked.is_there && !asked.has_token) {
+        wish->answer->status = FMX_PEER_CREDENTIALS; /* somebody else's, with a secret */
     } else if (is_new) {
         return write_token(devices, wish, asked.product_id);
     }

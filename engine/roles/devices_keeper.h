@@ -28,6 +28,7 @@ struct fmx_wish_answer {
 /* Something the gateway wants written. */
 struct fmx_wish {
     enum fmx_wish_kind kind;
+    bool is_again; /* a register: also of a device that has logged in before */
     uint64_t tag;
     struct fmx_wish_answer *answer; /* of a register */
     char product_key[FMX_REGISTRY_KEY_BYTES_MAX + 1];

@@ -282,9 +282,10 @@ static void settle(struct fmx_directory *directory, struct fmx_identity *identit
     identity->releasing = false;
     identity->next_claim = NULL;
     directory->owned_kept -= identity->kept != NULL;
-    if (identity->kept != NULL && identity->kept->expiry_s == 0) {
+    if (identity->kept != NULL && (identity->kept->expiry_s == 0 || identity->is_forgotten)) {
         forget(directory, identity);
     }
+    identity->is_forgotten = false;
     if (claim != NULL) {
         grant(directory, identity, claim);
         free(claim);
@@ -326,17 +327,26 @@ static struct fmx_identity *owned_by(struct fmx_directory *directory, uint32_t i
     return identity != NULL && fmx_session_id_equal(identity->owner, session) ? identity : NULL;
 }
 
+/* Is what is kept about to be forgotten? Then nobody shall hear that more was stored. */
+static bool is_given_up(const struct fmx_identity *identity)
+{
+    return identity->kept->expiry_s == 0 || identity->is_forgotten ||
+           (identity->next_claim != NULL && identity->next_claim->claim.clean);
+}
+
 void fmx_directory_on_released(struct fmx_directory *directory, struct fmx_msg *message)
 {
     struct fmx_identity *identity =
         owned_by(directory, message->identity, message->released.session);
 
-    if (identity == NULL || identity->kept == NULL) {
+    if (identity != NULL && identity->kept != NULL) {
+        identity->kept->expiry_s = message->released.expiry_s;
+    }
+    if (identity == NULL || identity->kept == NULL || is_given_up(identity)) {
         struct fmx_backlog unwanted = {0};
         (void)fmx_parcel_unpack(message->released.parcel, &unwanted);
         fmx_backlog_wipe(&unwanted);
     } else {
-        identity->kept->expiry_s = message->released.expiry_s;
         take_parcel(directory, identity->kept, message->released.parcel);
     }
     if (identity != NULL) {
@@ -427,6 +437,21 @@ void fmx_directory_settle_in(struct fmx_directory *directory, struct fmx_identit
     }
     fmx_count(&directory->shard->counters.parked_now, 1);
     arm_expiry(directory, identity->kept, gone_ns);
+}
+
+void fmx_directory_forget(struct fmx_directory *directory, struct fmx_identity *identity)
+{
+    if (!fmx_session_id_equal(identity->owner, FMX_SESSION_NONE)) {
+        identity->is_forgotten = true;
+        return;
+    }
+    leave_away(directory, identity);
+    remove_identity(directory, identity);
+}
+
+struct fmx_identity *fmx_directory_next(struct fmx_directory *directory, uint32_t *cursor)
+{
+    return fmx_slab_next(&directory->identities, cursor);
 }
 
 void fmx_directory_on_expiry(struct fmx_directory *directory, struct fmx_timer *timer)

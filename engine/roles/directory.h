@@ -41,6 +41,7 @@ struct fmx_identity {
     struct fmx_msg *next_claim;  /* waits for the owner's release; NULL: nobody does */
     struct fmx_kept *kept;       /* NULL: the session ends with its connection */
     bool releasing;              /* RELEASE is on its way to the owner */
+    bool is_forgotten;           /* what is kept goes when the owner has let go */
 };
 
 /* What home knows of how messages reach a session without a subscription. */
@@ -109,6 +110,15 @@ struct fmx_identity *fmx_directory_restore(struct fmx_directory *directory, stru
 
 /* It has all that is restored of it, and is away from here on. */
 void fmx_directory_settle_in(struct fmx_directory *directory, struct fmx_identity *identity);
+
+/*
+ * Whose key it is is no more: what is kept of it goes, at once or when its owner, which the caller
+ * ends, has let go. The identity may be gone afterwards.
+ */
+void fmx_directory_forget(struct fmx_directory *directory, struct fmx_identity *identity);
+
+/* Walks all identities; the one returned last may be forgotten. `cursor` begins at 0. */
+struct fmx_identity *fmx_directory_next(struct fmx_directory *directory, uint32_t *cursor);
 
 /* The identity in a slot: asserted to be there, or NULL if it is not. */
 struct fmx_identity *fmx_directory_at(struct fmx_directory *directory, uint32_t identity);

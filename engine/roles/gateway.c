@@ -201,6 +201,13 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     return open_parts(gateway, shard);
 }
 
+/* Whoever still waits for something hears now that there will be no more. */
+static void end_orders(struct fmx_gateway_shard *gateway)
+{
+    fmx_calls_end_all(&gateway->calls);
+    fmx_journal_end_all(gateway);
+}
+
 static void close_shard(struct fmx_shard *shard)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
@@ -208,13 +215,14 @@ static void close_shard(struct fmx_shard *shard)
     if (gateway == NULL) {
         return;
     }
+    end_orders(gateway);
     fmx_service_close(gateway);
     fmx_calls_close(&gateway->calls);
     if (gateway->directory.shard != NULL) {
         gateway->directory.events = &closing_events;
         fmx_directory_close(&gateway->directory);
     }
-    fmx_journal_close(gateway);
+    free(gateway->awaiting);
     if (gateway->router != NULL) {
         fmx_router_close(gateway->router);
     }
@@ -381,19 +389,47 @@ static void kick(struct fmx_shard *shard, const struct fmx_msg *message)
     }
 }
 
-static void on_product(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
+static void end_sessions_of(struct fmx_gateway_shard *gateway, fmx_slice product_key)
 {
-    fmx_slice key = fmx_blob_slice(message->product.key);
     uint32_t cursor = 0;
     struct fmx_conn *conn;
 
-    if (!fmx_products_reload(&gateway->products, key)) {
-        while ((conn = fmx_slab_next(&gateway->shard->conns, &cursor)) != NULL) {
-            if (fmx_slice_equal(fmx_gateway_product_key(fmx_gateway_part(conn)), key)) {
-                fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
-            }
+    while ((conn = fmx_slab_next(&gateway->shard->conns, &cursor)) != NULL) {
+        if (fmx_slice_equal(fmx_gateway_product_key(fmx_gateway_part(conn)), product_key)) {
+            fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
         }
     }
+}
+
+/* A product that was deleted: nothing of its devices is kept. */
+static void forget_if_deleted(struct fmx_gateway_shard *gateway, fmx_slice product_key)
+{
+    struct fmx_device_info info;
+    struct fmx_identity *identity;
+    fmx_slice key, name;
+    uint32_t cursor = 0;
+
+    (void)!fmx_devices_find(gateway->gateway->devices, gateway->shard->index, product_key,
+                            (fmx_slice){0}, &info);
+    if (info.product_version != 0) {
+        return;
+    }
+    while ((identity = fmx_directory_next(&gateway->directory, &cursor)) != NULL) {
+        if (fmx_gateway_split_key(fmx_blob_slice(identity->client_id), &key, &name) &&
+            fmx_slice_equal(key, product_key)) {
+            fmx_directory_forget(&gateway->directory, identity);
+        }
+    }
+}
+
+static void on_product(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
+{
+    fmx_slice key = fmx_blob_slice(message->product.key);
+
+    if (!fmx_products_reload(&gateway->products, key) || message->product.is_gone) {
+        end_sessions_of(gateway, key);
+    }
+    forget_if_deleted(gateway, key);
     free(message->product.key);
 }
 
@@ -458,8 +494,7 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
         fmx_gateway_on_interest(gateway, message);
         break;
     case FMX_MSG_PUBLISH:
-        fmx_gateway_publish_msg(gateway, message->publish.payload,
-                                message->from_shard == FMX_SHARD_NONE);
+        fmx_gateway_publish_msg(gateway, message->publish.payload, message->publish.is_first);
         break;
     case FMX_MSG_DELIVER:
         fmx_gateway_on_deliver(gateway, message);
@@ -566,10 +601,7 @@ void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message)
     }
 }
 
-/*
- * What is kept in memory ends with the process: nobody has to wait for a home any more. What goes
- * to disk is handed over first.
- */
+/* What is kept in memory ends with the process; what goes to disk is handed over first. */
 static void on_stop(struct fmx_shard *shard)
 {
     uint32_t cursor = 0;
@@ -583,13 +615,33 @@ static void on_stop(struct fmx_shard *shard)
     }
 }
 
-/* A home with a store waits for what sessions on other shards still have. */
+/* Has every session that has its home here handed over what goes to disk? */
+static bool has_all(const struct fmx_gateway_shard *gateway)
+{
+    return gateway->gateway->store == NULL || gateway->directory.owned_kept == 0;
+}
+
+/*
+ * Asked when no connection is left here. A home outlives every session that may still hand over to
+ * it, on whatever shard: it ends when all shards have come so far, and one turn later, in which it
+ * takes what they had sent by then.
+ */
 static bool is_drained(struct fmx_shard *shard)
 {
-    const struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
+    bool is_late = shard->now_ns >= shard->drain_deadline_ns;
 
-    return gateway->gateway->store == NULL || gateway->directory.owned_kept == 0 ||
-           shard->now_ns >= shard->drain_deadline_ns;
+    if (!gateway->is_quiet && (is_late || (has_all(gateway) && !fmx_shard_has_spills(shard)))) {
+        gateway->is_quiet = true;
+        atomic_fetch_add(&gateway->gateway->quiet_shards, 1);
+    }
+    if (is_late) {
+        return true;
+    }
+    if (atomic_load(&gateway->gateway->quiet_shards) < shard->shards_count) {
+        return false;
+    }
+    return gateway->quiet_turns++ > 0;
 }
 
 static void on_turn(struct fmx_shard *shard)
@@ -689,6 +741,18 @@ static void on_committed(void *user, uint32_t shard, uint64_t sequence)
     }
 }
 
+/* On the store's thread: whoever waits for the disk has to look, and hears that it is in vain. */
+static void on_store_failed(void *user)
+{
+    struct fmx_gateway *gateway = user;
+    struct fmx_mux_caller *caller = atomic_load(&gateway->store_caller);
+    struct fmx_msg message = {.kind = FMX_MSG_COMMITTED};
+
+    for (uint32_t to = 0; caller != NULL && to < fmx_mux_shards_count(gateway->mux); to++) {
+        (void)fmx_mux_caller_post(caller, to, &message);
+    }
+}
+
 static enum fmx_status open_store(struct fmx_gateway *gateway, char *error, size_t error_bytes)
 {
     const struct fmx_store_options options = {
@@ -696,6 +760,7 @@ static enum fmx_status open_store(struct fmx_gateway *gateway, char *error, size
         .shards_count = fmx_mux_shards_count(gateway->mux),
         .commit_wait_us = 500,
         .on_committed = on_committed,
+        .on_failed = on_store_failed,
         .user = gateway,
     };
 
@@ -791,10 +856,25 @@ uint64_t fmx_gateway_unix_ms(uint64_t at_ns, uint64_t now_ns)
     return fmx_clock_unix_ms() - ago_ms;
 }
 
+static void close_store(struct fmx_gateway *gateway)
+{
+    if (gateway->store != NULL) {
+        fmx_store_close(gateway->store); /* commits what it has, and says so */
+        gateway->store = NULL;
+    }
+}
+
 void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms)
 {
     atomic_store(&gateway->is_stopping, true);
     fmx_mux_stop(gateway->mux, drain_ms);
+    close_store(gateway);
+    for (uint32_t i = 0; i < fmx_mux_shards_count(gateway->mux); i++) {
+        struct fmx_gateway_shard *shard = fmx_gateway_of(fmx_mux_shard(gateway->mux, i));
+        if (shard != NULL) {
+            end_orders(shard);
+        }
+    }
 }
 
 /* The two threads first: they post to shards. What the shards release says nothing to the store. */
@@ -804,9 +884,7 @@ void fmx_gateway_close(struct fmx_gateway *gateway)
     if (gateway->devices != NULL) {
         fmx_devices_close(gateway->devices);
     }
-    if (gateway->store != NULL) {
-        fmx_store_close(gateway->store);
-    }
+    close_store(gateway);
     fmx_mux_close(gateway->mux);
     free(gateway);
 }

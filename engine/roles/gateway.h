@@ -42,8 +42,9 @@ struct fmx_gateway {
     struct fmx_store *store;                      /* NULL: nothing outlives the process */
     struct fmx_mux_caller *_Atomic keeper_caller; /* for the registry's thread, from start on */
     struct fmx_mux_caller *_Atomic store_caller;  /* for the store's */
-    atomic_bool is_stopping;                      /* written by stop */
-    uint64_t hash_seed; /* read-only after open: client ids are spread over homes by it */
+    atomic_uint quiet_shards; /* while they stop: those that have no connection any more */
+    atomic_bool is_stopping;  /* written by stop */
+    uint64_t hash_seed;       /* read-only after open: client ids are spread over homes by it */
     size_t listen_count;
 };
 
@@ -73,6 +74,8 @@ struct fmx_gateway_shard {
     _Atomic uint64_t committed;       /* by the store's thread: all up to it is on disk */
     struct fmx_broadcast *broadcasts; /* under way, oldest first */
     uint64_t messages;                /* numbers given to uplink messages */
+    bool is_quiet;                    /* counted in quiet_shards */
+    uint32_t quiet_turns;             /* since all were */
     bool batch_is_open;               /* on_message was called in this turn */
     uint32_t *remote_heads;           /* chains in the router of what other shards want; [shard] */
     bool *wants_all; /* shards whose interest found no memory here: they get everything */
@@ -308,6 +311,9 @@ void fmx_gateway_on_puback(struct fmx_conn *conn, uint64_t tag);
 /* Moves what was sent and not acknowledged in front of the backlog, with its identifiers. */
 void fmx_gateway_collect_unacked(struct fmx_conn *conn);
 
+/* This connection waits, until no shard and no disk is behind any more. */
+void fmx_gateway_make_wait(struct fmx_conn *conn);
+
 /* Publishers that waited for other shards go on where there is room again; once a turn. */
 void fmx_gateway_go_on(struct fmx_gateway_shard *gateway);
 
@@ -322,9 +328,9 @@ void fmx_gateway_drop_all(struct fmx_conn *conn);
 void fmx_platform_on_peer_name(struct fmx_conn *conn, bool is_known);
 /*
  * Looks the device up once more, now that whoever ends the sessions of a disabled one would find
- * this session.
+ * this session, and has the time of its first login written. False: it may not stay.
  */
-bool fmx_platform_is_welcome(struct fmx_conn *conn);
+bool fmx_platform_welcome(struct fmx_conn *conn);
 void fmx_platform_on_registered(struct fmx_gateway_shard *gateway, struct fmx_msg *message);
 
 /* ── platform_publish.c ── */
@@ -391,6 +397,8 @@ enum fmx_status fmx_journal_read(struct fmx_gateway_shard *gateway) FMX_MUST_USE
 
 /* Once a turn: hands over what is new, ends the orders that are on disk by now. */
 void fmx_journal_go_on(struct fmx_gateway_shard *gateway);
-void fmx_journal_close(struct fmx_gateway_shard *gateway);
+
+/* No shard runs any more, and the store is closed: who still waits for it hears the end. */
+void fmx_journal_end_all(struct fmx_gateway_shard *gateway);
 
 #endif

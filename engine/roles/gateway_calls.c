@@ -180,7 +180,7 @@ static enum fmx_status make_payload(const struct fmx_gateway_publication *public
 enum fmx_status fmx_gateway_publish(struct fmx_gateway_caller *caller,
                                     const struct fmx_gateway_publication *publication)
 {
-    struct fmx_msg message = {.kind = FMX_MSG_PUBLISH};
+    struct fmx_msg message = {.kind = FMX_MSG_PUBLISH, .publish = {.is_first = true}};
 
     if (is_platform(caller) && !caller->gateway->profile->is_shared(publication->topic)) {
         return FMX_E_TOPIC;
@@ -316,6 +316,7 @@ enum fmx_status fmx_gateway_call(struct fmx_gateway_caller *caller,
     order->done.answered = done;
     order->user = user;
     order->timeout_ms = request->timeout_ms;
+    order->since_ns = fmx_clock_ns();
     status = make_call(request, order);
     if (status != FMX_OK) {
         fmx_order_close(order);
@@ -521,18 +522,23 @@ static void insist(struct fmx_gateway *gateway, struct fmx_mux_caller *caller, u
     }
 }
 
-void fmx_gateway_on_product_changed(void *user, fmx_slice product_key)
+static void tell_product(struct fmx_gateway *gateway, fmx_slice product_key, bool is_gone)
 {
-    struct fmx_gateway *gateway = user;
     struct fmx_mux_caller *caller = atomic_load(&gateway->keeper_caller);
 
     for (uint32_t to = 0; caller != NULL && to < fmx_mux_shards_count(gateway->mux); to++) {
-        struct fmx_msg message = {.kind = FMX_MSG_PRODUCT,
-                                  .product = {.key = fmx_blob_make(product_key)}};
+        struct fmx_msg message = {
+            .kind = FMX_MSG_PRODUCT,
+            .product = {.key = fmx_blob_make(product_key), .is_gone = is_gone}};
         if (message.product.key != NULL) {
             insist(gateway, caller, to, &message);
         }
     }
+}
+
+void fmx_gateway_on_product_changed(void *user, fmx_slice product_key)
+{
+    tell_product(user, product_key, false);
 }
 
 void fmx_gateway_on_device_gone(void *user, fmx_slice product_key, fmx_slice device_name)
@@ -544,7 +550,7 @@ void fmx_gateway_on_device_gone(void *user, fmx_slice product_key, fmx_slice dev
         return;
     }
     if (device_name.bytes == 0) { /* all of a product: each shard looks through its sessions */
-        fmx_gateway_on_product_changed(user, product_key);
+        tell_product(gateway, product_key, true);
         return;
     }
     struct fmx_order *order = fmx_order_make(FMX_ORDER_KICK, product_key, device_name);

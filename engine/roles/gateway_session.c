@@ -238,7 +238,7 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     if (conn->state != FMX_CONN_OPEN) {
         return; /* its end is reported in this turn: fmx_gateway_session_ended */
     }
-    if (part->device != NULL && !fmx_platform_is_welcome(conn)) {
+    if (part->device != NULL && !fmx_platform_welcome(conn)) {
         fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
         return;
     }

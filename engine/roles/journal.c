@@ -174,6 +174,18 @@ static void settle_last(struct reading *reading)
     }
 }
 
+/* A device that was deleted while the gateway was down left nothing. */
+static bool is_known(struct fmx_gateway_shard *gateway, fmx_slice key)
+{
+    struct fmx_devices *devices = gateway->gateway->devices;
+    struct fmx_device_info info;
+    fmx_slice product_key, device_name;
+
+    return devices == NULL || (fmx_gateway_split_key(key, &product_key, &device_name) &&
+                               fmx_devices_find(devices, shard_of(gateway), product_key,
+                                                device_name, &info) == FMX_OK);
+}
+
 static bool on_session(void *user, const struct fmx_store_session *session)
 {
     struct reading *reading = user;
@@ -182,6 +194,10 @@ static bool on_session(void *user, const struct fmx_store_session *session)
 
     settle_last(reading);
     if (fmx_gateway_home(gateway, hash) != shard_of(gateway) || reading->status != FMX_OK) {
+        return false;
+    }
+    if (!is_known(gateway, session->key)) {
+        (void)fmx_store_drop_session(store_of(gateway), shard_of(gateway), session->id);
         return false;
     }
     struct fmx_blob *key = fmx_blob_make(session->key);
@@ -296,10 +312,10 @@ void fmx_journal_go_on(struct fmx_gateway_shard *gateway)
     }
 }
 
-void fmx_journal_close(struct fmx_gateway_shard *gateway)
+void fmx_journal_end_all(struct fmx_gateway_shard *gateway)
 {
+    end_committed(gateway);
     while (gateway->awaiting_count > 0) {
         end_first(gateway, FMX_DELIVERY_SHUTDOWN);
     }
-    free(gateway->awaiting);
 }

@@ -45,8 +45,9 @@ struct fmx_order {
                        uint64_t next_cursor);
     } done; /* may be NULL for PUBLISH and KICK; of a CALL that has begun, rrpc.c has it */
     void *user;
-    uint64_t hash;   /* of the key */
-    uint64_t number; /* CALL: its id; LIST: the cursor */
+    uint64_t hash;     /* of the key */
+    uint64_t number;   /* CALL: its id; LIST: the cursor */
+    uint64_t since_ns; /* CALL: when it was asked for */
     uint32_t timeout_ms;
     enum fmx_status cause; /* KICK */
     uint8_t kind;

@@ -254,17 +254,37 @@ static bool open_device(struct fmx_conn *conn, const struct claimant *claimant,
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return false;
     }
-    part->device->is_activated = claimant->info.is_activated;
     return true;
+}
+
+/* It claims nothing, so what bounds it is not its home but each shard for itself. */
+static bool may_register_now(struct fmx_conn *conn)
+{
+    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
+    uint32_t per_minute = fmx_gateway_limits(conn)->connects_per_minute;
+
+    if (per_minute == FMX_UNLIMITED ||
+        fmx_connect_rate_allows(&gateway->connect_rate, ~fmx_gateway_part(conn)->hash, per_minute,
+                                conn->shard->now_ns)) {
+        return true;
+    }
+    fmx_gateway_refuse(conn, FMX_LIMIT_CONNECT_RATE, fmx_gateway_key(fmx_gateway_part(conn)),
+                       "registrations of this device: more than connects_per_minute",
+                       &counters_of(conn)->refused_connect_rate);
+    return false;
 }
 
 static void begin_registration(struct fmx_conn *conn, const struct claimant *claimant)
 {
     struct fmx_gateway *gateway = fmx_gateway_of(conn->shard)->gateway;
 
-    enum fmx_status status = fmx_devices_register(
-        gateway->devices, claimant->product_key, claimant->device_name,
-        claimant->client.auth_type == FMX_AUTH_REGISTER_NEW, fmx_conn_id(conn).bits);
+    if (!may_register_now(conn)) {
+        return;
+    }
+    enum fmx_status status =
+        fmx_devices_register(gateway->devices, claimant->product_key, claimant->device_name,
+                             claimant->client.auth_type == FMX_AUTH_REGISTER_NEW,
+                             gateway->options.registers_again, fmx_conn_id(conn).bits);
     if (status != FMX_OK) {
         fmx_conn_close(conn, status);
     }
@@ -312,43 +332,72 @@ void fmx_platform_on_peer_name(struct fmx_conn *conn, bool is_known)
     if (!is_known) {
         part->device->address.sin6_family = 0;
     }
-    if (!part->device->is_activated && fmx_gateway_of(conn->shard)->gateway->devices != NULL) {
-        fmx_devices_activate(fmx_gateway_of(conn->shard)->gateway->devices,
-                             fmx_gateway_product_key(part), fmx_gateway_device_name(part));
-    }
     fmx_gateway_claim(conn);
 }
 
-bool fmx_platform_is_welcome(struct fmx_conn *conn)
+bool fmx_platform_welcome(struct fmx_conn *conn)
 {
     const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     struct fmx_gateway *gateway = fmx_gateway_of(conn->shard)->gateway;
+    fmx_slice product_key = fmx_gateway_product_key(part);
+    fmx_slice device_name = fmx_gateway_device_name(part);
     struct fmx_device_info info;
 
-    return gateway->devices == NULL ||
-           (fmx_devices_find(gateway->devices, conn->shard->index, fmx_gateway_product_key(part),
-                             fmx_gateway_device_name(part), &info) == FMX_OK &&
-            info.status == FMX_REGISTRY_ENABLED && info.product_status == FMX_REGISTRY_ENABLED);
+    if (gateway->devices == NULL) {
+        return true;
+    }
+    if (fmx_devices_find(gateway->devices, conn->shard->index, product_key, device_name, &info) !=
+            FMX_OK ||
+        info.status == FMX_REGISTRY_DISABLED || info.product_status == FMX_REGISTRY_DISABLED) {
+        return false;
+    }
+    if (!info.is_activated) {
+        fmx_devices_activate(gateway->devices, product_key, device_name);
+    }
+    return true;
+}
+
+/* What the registry's thread says, in what a device may hear. */
+static enum fmx_status registration_status(const struct fmx_msg *message)
+{
+    switch (message->registered.status) {
+    case FMX_OK:
+        return message->registered.secret != NULL ? FMX_OK : FMX_LIMIT_MEMORY;
+    case FMX_E_STALE:
+        return FMX_PEER_CREDENTIALS;
+    case FMX_SYS_FILE:
+        return FMX_LIMIT_BUSY;
+    default:
+        return message->registered.status;
+    }
+}
+
+static void give_credentials(struct fmx_conn *conn, const struct fmx_msg *message)
+{
+    struct fmx_device_state *device = fmx_gateway_part(conn)->device;
+    const struct fmx_blob *client_id = message->registered.client_id;
+
+    fmx_count(&counters_of(conn)->registrations, 1);
+    fmx_conn_admit(conn, false, (fmx_slice){0});
+    fmx_system_credentials(conn, fmx_blob_slice(message->registered.secret),
+                           client_id == NULL ? (fmx_slice){0} : fmx_blob_slice(client_id));
+    if (conn->state == FMX_CONN_OPEN) { /* it disconnects; if not, fmx_platform_on_timer does */
+        fmx_wheel_arm(&conn->shard->wheel, &device->up_timer,
+                      conn->shard->now_ns + REGISTERING_KEEPALIVE_S * FMX_NS_PER_S / 6);
+    }
 }
 
 void fmx_platform_on_registered(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
 {
     struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->registered.session);
+    enum fmx_status status = registration_status(message);
 
-    if (conn != NULL && conn->state == FMX_CONN_OPEN) {
-        if (message->registered.status != FMX_OK || message->registered.secret == NULL) {
-            fmx_gateway_refuse(conn,
-                               message->registered.status < 0 ? message->registered.status
-                                                              : FMX_LIMIT_MEMORY,
-                               fmx_gateway_key(fmx_gateway_part(conn)), "registration failed",
-                               &counters_of(conn)->refused_credentials);
-        } else {
-            struct fmx_blob *client_id = message->registered.client_id;
-            fmx_count(&gateway->shard->counters.registrations, 1);
-            fmx_conn_admit(conn, false, (fmx_slice){0});
-            fmx_system_credentials(conn, fmx_blob_slice(message->registered.secret),
-                                   client_id == NULL ? (fmx_slice){0} : fmx_blob_slice(client_id));
-        }
+    if (conn != NULL && conn->state == FMX_CONN_OPEN && status == FMX_OK) {
+        give_credentials(conn, message);
+    } else if (conn != NULL && conn->state == FMX_CONN_OPEN) {
+        fmx_gateway_refuse(conn, status, fmx_gateway_key(fmx_gateway_part(conn)),
+                           "registration: not for this device, or not now",
+                           &counters_of(conn)->refused_credentials);
     }
     fmx_gateway_discard(gateway->shard, message);
 }
@@ -378,7 +427,8 @@ static enum fmx_status may_subscribe(struct fmx_gateway_shard *gateway, fmx_slic
     if (product == NULL) {
         return FMX_LIMIT_MEMORY;
     }
-    if (fmx_topic_levels(filter) > product->limits.custom_topic_slashes_max + 1) {
+    fmx_slice own = topic.use == FMX_USE_RRPC_CUSTOM ? topic.rest : filter; /* what is called */
+    if (fmx_topic_levels(own) > product->limits.custom_topic_slashes_max + 1) {
         fmx_count(&gateway->shard->counters.limited_topic, 1);
         return FMX_LIMIT_TOPIC;
     }

@@ -132,7 +132,9 @@ void fmx_platform_on_timer(struct fmx_timer *timer)
     if (device->conn->state != FMX_CONN_OPEN) {
         return; /* its end is reported in this turn */
     }
-    if (is_up) {
+    if (device->is_registering) {
+        fmx_conn_close(device->conn, FMX_E_DONE); /* it has what it came for */
+    } else if (is_up) {
         fmx_conn_go_on(device->conn);
     } else {
         fmx_gateway_pump(device->conn);
@@ -171,9 +173,17 @@ static const char *response_topic_fault(struct fmx_conn *conn, fmx_slice respons
     if (response_topic.bytes > part->device->product->limits.response_topic_bytes_max) {
         return "response topic: longer than response_topic_bytes_max";
     }
-    struct fmx_dialect_topic topic = fmx_dialect_topic_name(
-        response_topic, fmx_gateway_product_key(part), fmx_gateway_device_name(part));
-    return topic.may_subscribe ? NULL : "response topic: none that this device can be sent";
+    fmx_slice product_key = fmx_gateway_product_key(part);
+    fmx_slice device_name = fmx_gateway_device_name(part);
+    fmx_slice owner_key, owner_name;
+    struct fmx_dialect_topic topic =
+        fmx_dialect_topic_name(response_topic, product_key, device_name);
+    bool is_own =
+        topic.may_subscribe && fmx_dialect_topic_owner(response_topic, &owner_key, &owner_name) &&
+        fmx_slice_equal(owner_key, product_key) && fmx_slice_equal(owner_name, device_name) &&
+        (topic.use != FMX_USE_CUSTOM ||
+         fmx_product_allows(part->device->product, topic.rest, false, FMX_TOPIC_SUBSCRIBE));
+    return is_own ? NULL : "response topic: none of this device's own that it can be sent";
 }
 
 static const char *properties_fault(struct fmx_conn *conn, const struct fmx_props *props)
@@ -240,6 +250,10 @@ static bool is_own_topic(struct fmx_conn *conn, const struct fmx_publish *publis
 
     if (topic->use == FMX_USE_CUSTOM &&
         fmx_topic_levels(publish->topic) > limits->custom_topic_slashes_max + 1) {
+        if (conn->session.version < FMX_MQTT_50) {
+            fmx_conn_close(conn, FMX_LIMIT_TOPIC); /* as for one that is too long */
+            return false;
+        }
         refuse(conn, publish,
                &(struct refusal){.status = FMX_LIMIT_TOPIC,
                                  .words = "topic: more slashes than custom_topic_slashes_max",
@@ -279,6 +293,10 @@ static bool take_answer(struct fmx_conn *conn, const struct fmx_publish *publish
     }
     if (home == conn->shard->index) {
         fmx_calls_answer(&gateway->calls, message_id, hash, publish->payload);
+        return true;
+    }
+    if (fmx_shard_is_congested(conn->shard, home)) { /* it may be forged, and must cost nothing */
+        fmx_count(&counters_of(conn)->call_answers_late, 1);
         return true;
     }
     struct fmx_publish copy = {.payload = publish->payload};

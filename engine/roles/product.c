@@ -85,11 +85,23 @@ static bool renew_terms(struct fmx_gateway_product *product,
     return true;
 }
 
+/* Each layer is sound by itself, but a least may have come from one and its most from another. */
+static void make_sound(struct fmx_limits *limits)
+{
+    if (limits->keepalive_min_s > limits->keepalive_max_s) {
+        limits->keepalive_min_s = limits->keepalive_max_s;
+    }
+    if (limits->call_timeout_min_ms > limits->call_timeout_max_ms) {
+        limits->call_timeout_min_ms = limits->call_timeout_max_ms;
+    }
+}
+
 static bool come_into_force(struct fmx_products *products, struct fmx_gateway_product *product)
 {
     product->limits = products->limits;
     fmx_limits_apply(&product->limits, &product->registered);
     fmx_limits_apply(&product->limits, &product->live);
+    make_sound(&product->limits);
     product->up = rate_of(product->limits.upstream_per_second);
     product->up_qos1 = rate_of(product->limits.upstream_qos1_per_second);
     product->down = rate_of(product->limits.downstream_per_second);
@@ -106,9 +118,10 @@ static bool read_registry(struct fmx_products *products, struct fmx_gateway_prod
     if (products->devices == NULL) {
         return true;
     }
-    if (fmx_devices_product(products->devices, products->reader, key_of(product), &info) !=
-        FMX_OK) {
-        return false;
+    enum fmx_status status =
+        fmx_devices_product(products->devices, products->reader, key_of(product), &info);
+    if (status != FMX_OK) {
+        return status != FMX_E_STALE; /* without memory nothing is known to have changed */
     }
     free(product->topics);
     product->topics = info.topics;

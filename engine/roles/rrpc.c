@@ -9,7 +9,7 @@
  *                 decimal digits
  * Invariants:     (1) each call ends once: what ends it frees its slot, and with it the id
  *                 (2) its timer is armed as long as it waits
- * Memory:         128 bytes a call
+ * Memory:         64 bytes a call
  * Threads:        home shard
  * Limits:         16,777,216 at a time and shard. A slot's ids repeat after 2^28 calls through it
  * Not here:       the way there: service.c; the device's answer: platform_publish.c
@@ -30,6 +30,12 @@ static uint64_t id_of(const struct fmx_calls *calls, const struct fmx_call *call
 {
     return ID_BIT | (uint64_t)calls->shard->index << ID_SHARD_SHIFT |
            (uint64_t)call->slot.index << ID_SLOT_SHIFT | (call->slot.generation & ID_GENERATION);
+}
+
+/* The hash is seeded: which keys share half of it, nobody outside can tell. */
+static uint32_t hash_tag(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
 }
 
 bool fmx_calls_home(uint64_t message_id, uint32_t shards_count, uint32_t *out_shard)
@@ -57,20 +63,24 @@ static void end(struct fmx_calls *calls, struct fmx_call *call,
     done(user, answer);
 }
 
-void fmx_calls_close(struct fmx_calls *calls)
+void fmx_calls_end_all(struct fmx_calls *calls)
 {
     uint32_t cursor = 0;
     struct fmx_call *call;
 
-    if (calls->shard == NULL) {
-        return;
-    }
-    while ((call = fmx_slab_next(&calls->slab, &cursor)) != NULL) {
+    while (calls->shard != NULL && (call = fmx_slab_next(&calls->slab, &cursor)) != NULL) {
         end(calls, call,
             &(struct fmx_gateway_answer){.code = FMX_CALL_UNKNOWN,
                                          .message_id = id_of(calls, call)});
     }
-    fmx_slab_close(&calls->slab);
+}
+
+void fmx_calls_close(struct fmx_calls *calls)
+{
+    if (calls->shard != NULL) {
+        FMX_ASSERT(calls->slab.used == 0);
+        fmx_slab_close(&calls->slab);
+    }
 }
 
 bool fmx_calls_begin(struct fmx_calls *calls, struct fmx_order *order, uint32_t identity)
@@ -82,17 +92,22 @@ bool fmx_calls_begin(struct fmx_calls *calls, struct fmx_order *order, uint32_t 
     }
     call->done = order->done.answered;
     call->user = order->user;
-    call->hash = order->hash;
+    call->hash_tag = hash_tag(order->hash);
     call->identity = identity;
     call->timer.kind = FMX_TIMER_ROLE;
     call->timer.sub_kind = FMX_GATEWAY_TIMER_CALL;
     fmx_wheel_arm(&calls->shard->wheel, &call->timer,
-                  calls->shard->now_ns + order->timeout_ms * FMX_NS_PER_MS);
+                  order->since_ns + order->timeout_ms * FMX_NS_PER_MS);
     order->number = id_of(calls, call);
     order->done.answered = NULL; /* from here on the call ends it, and not the order */
     fmx_count(&calls->shard->counters.calls_begun, 1);
     fmx_count(&calls->shard->counters.calls_now, 1);
     return true;
+}
+
+bool fmx_call_is_for(const struct fmx_call *call, uint64_t hash)
+{
+    return call->hash_tag == hash_tag(hash);
 }
 
 static struct fmx_call *find(struct fmx_calls *calls, uint64_t message_id)
@@ -108,7 +123,7 @@ void fmx_calls_answer(struct fmx_calls *calls, uint64_t message_id, uint64_t has
 {
     struct fmx_call *call = find(calls, message_id);
 
-    if (call == NULL || call->hash != hash) {
+    if (call == NULL || !fmx_call_is_for(call, hash)) {
         fmx_count(&calls->shard->counters.call_answers_late, 1);
         return;
     }

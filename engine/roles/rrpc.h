@@ -13,11 +13,11 @@ struct fmx_call {
     struct fmx_timer timer;
     fmx_gateway_answered *done;
     void *user;
-    uint64_t hash;     /* of the device's key: nobody else may answer */
+    uint32_t hash_tag; /* of the device's key, its upper half: nobody else may answer */
     uint32_t identity; /* its slot at home when the call was sent */
 };
 
-static_assert(sizeof(struct fmx_call) <= 128, "a million of them may wait");
+static_assert(sizeof(struct fmx_call) <= 64, "a million of them may wait");
 
 struct fmx_calls {
     struct fmx_shard *shard;
@@ -27,6 +27,7 @@ struct fmx_calls {
 enum fmx_status fmx_calls_open(struct fmx_calls *calls, struct fmx_shard *shard) FMX_MUST_USE;
 
 /* Every call that still waits ends as UNKNOWN. */
+void fmx_calls_end_all(struct fmx_calls *calls);
 void fmx_calls_close(struct fmx_calls *calls);
 
 /*
@@ -47,6 +48,9 @@ void fmx_calls_answer(struct fmx_calls *calls, uint64_t message_id, uint64_t has
 
 /* The call cannot be answered any more. Ignored if it is over. */
 void fmx_calls_end(struct fmx_calls *calls, uint64_t message_id, enum fmx_call_code code);
+
+/* Was it the device whose key has this hash that was called? */
+bool fmx_call_is_for(const struct fmx_call *call, uint64_t hash);
 
 /* Its time is over; `is_there`: the device still has its session. */
 struct fmx_call *fmx_calls_of_timer(struct fmx_timer *timer);

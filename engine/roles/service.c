@@ -12,7 +12,7 @@
  * Memory:         orders, payloads, broadcasts under way
  * Threads:        the home of the device, then the shard of its session
  * Limits:         a broadcast goes to at most SESSIONS_PER_TURN sessions a turn, so that it holds
- *                 up nobody
+ *                 up nobody; BROADCASTS_MAX wait, the next one is dropped and counted
  * Not here:       how orders come here: gateway_calls.c
  */
 #include "engine/roles/gateway.h"
@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 #define SESSIONS_PER_TURN 512u
+#define BROADCASTS_MAX    64u
 
 /* ── does it reach? ── */
 
@@ -293,6 +294,20 @@ static void query(struct fmx_gateway_shard *gateway, struct fmx_identity *identi
     fmx_order_close(order);
 }
 
+/* A device that was deleted leaves nothing to whoever gets its name next. */
+static void forget_if_deleted(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
+                              const struct fmx_order *order)
+{
+    struct fmx_device_info info;
+
+    if (identity != NULL && order->cause == FMX_PEER_NOT_AUTHORIZED &&
+        fmx_devices_find(gateway->gateway->devices, gateway->shard->index,
+                         fmx_order_product_key(order), fmx_order_device_name(order),
+                         &info) == FMX_E_STALE) {
+        fmx_directory_forget(&gateway->directory, identity);
+    }
+}
+
 static void kick(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
                  struct fmx_order *order)
 {
@@ -303,6 +318,7 @@ static void kick(struct fmx_gateway_shard *gateway, struct fmx_identity *identit
                                   .about = {.session = identity->owner, .cause = order->cause}};
         fmx_shard_post(gateway->shard, fmx_session_id_shard(identity->owner), &message);
     }
+    forget_if_deleted(gateway, identity, order);
     if (order->done.kicked != NULL) {
         order->done.kicked(order->user, is_there);
     }
@@ -413,7 +429,8 @@ void fmx_service_on_overdue(struct fmx_gateway_shard *gateway, struct fmx_timer 
 {
     struct fmx_call *call = fmx_calls_of_timer(timer);
     const struct fmx_identity *identity = fmx_directory_peek(&gateway->directory, call->identity);
-    bool is_there = identity != NULL && identity->hash == call->hash && !identity->releasing &&
+    bool is_there = identity != NULL && fmx_call_is_for(call, identity->hash) &&
+                    !identity->releasing &&
                     !fmx_session_id_equal(identity->owner, FMX_SESSION_NONE);
 
     fmx_calls_on_timer(&gateway->calls, call, is_there);
@@ -464,21 +481,24 @@ void fmx_service_on_broadcast(struct fmx_gateway_shard *gateway, struct fmx_msg 
 {
     struct fmx_broadcast *broadcast = calloc(1, sizeof(*broadcast));
     struct fmx_broadcast **link = &gateway->broadcasts;
+    uint32_t waiting = 0;
 
     if (!message->broadcast.is_passed_on) {
         pass_on(gateway, message);
     }
-    if (broadcast == NULL) {
+    while (*link != NULL) {
+        link = &(*link)->next;
+        waiting++;
+    }
+    if (broadcast == NULL || waiting >= BROADCASTS_MAX) {
         fmx_count(&gateway->shard->counters.dropped_qos0, 1);
         fmx_gateway_discard(gateway->shard, message);
+        free(broadcast);
         return;
     }
     broadcast->product_key = message->broadcast.product_key;
     broadcast->payload = message->broadcast.payload;
     broadcast->message_id = message->broadcast.message_id;
-    while (*link != NULL) {
-        link = &(*link)->next;
-    }
     *link = broadcast;
 }
 

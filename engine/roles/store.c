@@ -88,6 +88,7 @@ struct fmx_store {
     uint32_t shards_count;
     uint32_t commit_wait_us;
     fmx_store_committed *on_committed;
+    void (*on_failed)(void *user);
     void *user;
     pthread_t thread;
     uint64_t *committed; /* the thread's: of each shard, what this commit has reached */
@@ -476,6 +477,9 @@ static void strike_pairs(const struct chain *chain)
 static void fail(struct fmx_store *store)
 {
     atomic_store_explicit(&store->failed, true, memory_order_release);
+    if (store->on_failed != NULL) {
+        store->on_failed(store->user);
+    }
 }
 
 static bool write_or_fail(struct fmx_store *store, const struct chain *chain)
@@ -597,6 +601,7 @@ static struct fmx_store *allocate(const struct fmx_store_options *options)
     store->shards_count = count;
     store->commit_wait_us = options->commit_wait_us;
     store->on_committed = options->on_committed;
+    store->on_failed = options->on_failed;
     store->user = options->user;
     store->sides = aligned_alloc(alignof(struct side), count * sizeof(*store->sides));
     store->committed = calloc(count, sizeof(*store->committed));

@@ -44,6 +44,7 @@ struct fmx_store_options {
     uint32_t shards_count;
     uint32_t commit_wait_us; /* how long a first operation waits for company, 0 … 100,000 (500) */
     fmx_store_committed *on_committed;
+    void (*on_failed)(void *user); /* on the store's thread, once: nothing more will be committed */
     void *user;
 };
 

@@ -115,11 +115,15 @@ const struct fmx_limits *fmx_gateway_limits_of(struct fmx_gateway_shard *gateway
 static enum fmx_status put(struct fmx_gateway_shard *gateway, struct subscriber *subscriber,
                            fmx_slice filter, uint8_t options)
 {
-    bool existed;
+    uint8_t before = 0;
+    bool existed = fmx_router_has(gateway->router, filter, subscriber->receiver, &before);
     bool is_first;
 
+    if (existed && before == options) {
+        return FMX_OK;
+    }
     if (*subscriber->count >= fmx_gateway_limits_of(gateway, subscriber->key)->subscriptions_max &&
-        !fmx_router_has(gateway->router, filter, subscriber->receiver)) {
+        !existed) {
         return FMX_LIMIT_SUBSCRIPTIONS;
     }
     enum fmx_status status = fmx_router_add(gateway->router, filter, subscriber->receiver, options,
@@ -252,9 +256,15 @@ static size_t apply_list(struct fmx_gateway_shard *gateway, struct subscriber *s
     size_t offset = 0;
     size_t count = 0;
 
+    uint32_t most = fmx_gateway_limits_of(gateway, subscriber->key)->subscriptions_max;
+
     while (count < CODES_MAX &&
            fmx_filter_next(list, !is_unsubscribe, &offset, &filter) == FMX_OK) {
-        if (is_unsubscribe) {
+        if (count >= most && count > 0) { /* more filters in a packet than there may be at all */
+            codes[count++] = is_unsubscribe
+                                 ? FMX_REASON_NO_SUBSCRIPTION_EXISTED
+                                 : fmx_reason_for_suback(FMX_LIMIT_SUBSCRIPTIONS, version);
+        } else if (is_unsubscribe) {
             bool existed = unsubscribe_one(gateway, subscriber, filter.filter);
             codes[count++] = existed ? FMX_REASON_SUCCESS : FMX_REASON_NO_SUBSCRIPTION_EXISTED;
         } else {
@@ -339,6 +349,17 @@ void fmx_gateway_on_subscribe_msg(struct fmx_gateway_shard *gateway, struct fmx_
     fmx_shard_post(gateway->shard, message->from_shard, &answer);
 }
 
+/* While the disk cannot keep up, a session gives it no more to write. */
+static void go_on(struct fmx_gateway_shard *gateway, struct fmx_conn *conn)
+{
+    const struct fmx_store *store = gateway->gateway->store;
+
+    fmx_conn_go_on(conn);
+    if (store != NULL && fmx_store_is_full(store)) {
+        fmx_gateway_make_wait(conn);
+    }
+}
+
 void fmx_gateway_on_subscribed_msg(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
 {
     struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->subscribe.session);
@@ -349,7 +370,7 @@ void fmx_gateway_on_subscribed_msg(struct fmx_gateway_shard *gateway, struct fmx
     } else if (conn != NULL) {
         send_codes(conn, message->subscribe.packet_id, message->subscribe.is_unsubscribe,
                    (fmx_slice){.data = codes->data, .bytes = codes->bytes});
-        fmx_conn_go_on(conn);
+        go_on(gateway, conn);
     }
     free(codes);
 }

@@ -193,19 +193,21 @@ void fmx_gateway_drop_all(struct fmx_conn *conn)
 
 /* ── publishers that wait ── */
 
-static bool has_congestion(const struct fmx_shard *shard)
+static bool has_congestion(const struct fmx_gateway_shard *gateway)
 {
-    for (uint32_t to = 0; to < shard->shards_count; to++) {
-        if (fmx_shard_is_congested(shard, to)) {
+    const struct fmx_store *store = gateway->gateway->store;
+
+    for (uint32_t to = 0; to < gateway->shard->shards_count; to++) {
+        if (fmx_shard_is_congested(gateway->shard, to)) {
             return true;
         }
     }
-    return false;
+    return store != NULL && fmx_store_is_full(store) && fmx_store_failure(store) == NULL;
 }
 
 void fmx_gateway_go_on(struct fmx_gateway_shard *gateway)
 {
-    if (gateway->congested == NULL || has_congestion(gateway->shard)) {
+    if (gateway->congested == NULL || has_congestion(gateway)) {
         return;
     }
     while (gateway->congested != NULL) {

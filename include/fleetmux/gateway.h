@@ -82,6 +82,8 @@ struct fmx_gateway_message {
     bool retain;
     bool payload_is_text; /* Payload Format Indicator */
     bool has_correlation_data;
+    bool has_expiry;
+    uint32_t expiry_s; /* Message Expiry Interval */
     fmx_slice response_topic;
     fmx_slice correlation_data;
     fmx_slice content_type;
@@ -170,8 +172,9 @@ FMX_API uint16_t fmx_gateway_port(const struct fmx_gateway *gateway, size_t inde
 
 /*
  * Drains: stops accepting, says goodbye (5.0: DISCONNECT 0x8B), lets each queue empty for at most
- * one second and all of them for `drain_ms`, closes all, ends the shards. No callback runs
- * afterwards.
+ * one second and all of them for `drain_ms`, closes all, ends the shards. What callers are still
+ * waiting for completes before this returns, perhaps on this thread; no callback runs afterwards.
+ * No call of a caller may be under way.
  */
 FMX_API void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms);
 

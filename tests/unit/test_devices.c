@@ -411,7 +411,7 @@ static void wish_to_register(struct fmx_devices *devices, const char *product_ke
     uint32_t before = told_of(&told.registered);
 
     CU_ASSERT_EQUAL_FATAL(fmx_devices_register(devices, fmx_slice_of(product_key),
-                                               fmx_slice_of(device_name), is_new, tag),
+                                               fmx_slice_of(device_name), is_new, true, tag),
                           FMX_OK);
     EVENTUALLY(told_of(&told.registered) == before + 1);
     CU_ASSERT_EQUAL(told.last_tag, tag);
@@ -516,7 +516,7 @@ static void wishes_wait_while_another_program_writes_and_are_bounded(void)
     CU_ASSERT_EQUAL_FATAL(fmx_registry_edit(registry), FMX_OK);
     fmx_devices_activate(devices, fmx_slice_of("pump"), fmx_slice_of("one"));
     while ((status = fmx_devices_register(devices, fmx_slice_of("pump"), fmx_slice_of("one"), false,
-                                          accepted)) == FMX_OK) {
+                                          true, accepted)) == FMX_OK) {
         accepted++;
         CU_ASSERT_FATAL(accepted <= 2 * FMX_WISHES_MAX);
     }

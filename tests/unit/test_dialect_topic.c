@@ -144,7 +144,7 @@ static void name_below_thing_has_its_direction(void)
         {"thing/config/get", P},
         {"thing/config/get_reply", S},
         {"thing/config/push", S},
-        {"thing/config/push_reply", P},
+        {"thing/config/push_reply", PS}, /* one SDK subscribes to it */
         {"thing/config/log/get_reply", S},
         {"thing/config/log/push", S},
         {"thing/log/post", P},

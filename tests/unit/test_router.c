@@ -223,18 +223,24 @@ static void remove_all_of(uint64_t seed, unsigned receiver)
 }
 
 /* The highest QoS of the receiver's filters that match, or −1. */
+/* The highest QoS; a denial where there is nothing else; −1 for no match. */
 static int twin_qos(fmx_slice topic, unsigned receiver)
 {
+    bool is_denied = false;
     int qos = -1;
 
     for (unsigned i = 0; i < FILTERS; i++) {
         int options = twin[i][receiver];
-        if (options >= 0 && fmx_topic_matches(filter_at(i), topic) &&
-            (options & FMX_SUB_QOS_MASK) > qos) {
+        if (options < 0 || !fmx_topic_matches(filter_at(i), topic)) {
+            continue;
+        }
+        if ((options & FMX_SUB_QOS_MASK) == FMX_SUB_DENIED) {
+            is_denied = true;
+        } else if ((options & FMX_SUB_QOS_MASK) > qos) {
             qos = options & FMX_SUB_QOS_MASK;
         }
     }
-    return qos;
+    return qos < 0 && is_denied ? FMX_SUB_DENIED : qos;
 }
 
 /* The options of a match are those of one filter of the receiver that does match. */

@@ -402,6 +402,11 @@ static void put_properties(struct out *out, const struct fmx_gateway_message *me
     if (message->payload_is_text) {
         PUT(out, "\"payloadFormatIndicator\":1,");
     }
+    if (message->has_expiry) {
+        PUT(out, "\"messageExpiryInterval\":");
+        put_number(out, message->expiry_s);
+        PUT(out, ",");
+    }
     if (out->is_full) {
         return;
     }
