@@ -115,6 +115,11 @@ class Gateway:
             self.child.kill()
             self.child.wait()
 
+    def crash(self):
+        """SIGKILL; it is not stopped again."""
+        self.kill()
+        _gateways.remove(self)
+
     def stop(self):
         """SIGTERM; exit status and log are a case."""
         if self not in _gateways:
