@@ -55,6 +55,12 @@ struct fmx_blob {
     uint8_t data[];
 };
 
+/* When a client's buckets are full again, whatever connections it has meanwhile; 0: they are. */
+struct fmx_rate_memory {
+    uint64_t up_full_ns;
+    uint64_t up_qos1_full_ns;
+};
+
 /* An allocated copy, or NULL. */
 struct fmx_blob *fmx_blob_make(fmx_slice bytes);
 
@@ -85,6 +91,7 @@ struct fmx_msg {
             enum fmx_status status;
             bool session_present;
             bool is_kept; /* the session's state is at home */
+            struct fmx_rate_memory rates;
         } claimed;
         struct {
             struct fmx_session_id session;
@@ -93,11 +100,14 @@ struct fmx_msg {
         struct {
             struct fmx_session_id session;
             struct fmx_parcel *parcel;
+            uint64_t hash; /* of its client id */
+            struct fmx_rate_memory rates;
             uint32_t expiry_s;
         } released;
         struct {
             struct fmx_session_id session;
             uint64_t hash; /* of its client id */
+            struct fmx_rate_memory rates;
             bool is_final; /* nothing to hand over: no RELEASED will follow */
         } gone;
         struct {

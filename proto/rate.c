@@ -77,3 +77,25 @@ uint64_t fmx_bucket_wait_ns(const struct fmx_bucket *bucket, const struct fmx_ra
     wait_ns = (FMX_NS_PER_S - level + limit->per_second - 1) / limit->per_second;
     return wait_ns < UINT64_MAX - behind_ns ? behind_ns + wait_ns : UINT64_MAX;
 }
+
+uint64_t fmx_bucket_full_ns(const struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
+                            uint64_t now_ns)
+{
+    uint64_t lacking = level_full(limit) - level_at(bucket, limit, now_ns);
+
+    return now_ns + (lacking + limit->per_second - 1) / limit->per_second;
+}
+
+void fmx_bucket_restore(struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
+                        uint64_t full_ns, uint64_t now_ns)
+{
+    uint64_t full = level_full(limit);
+    uint64_t left_ns = full_ns > now_ns ? full_ns - now_ns : 0;
+    uint64_t lacking;
+
+    if (__builtin_mul_overflow(left_ns, (uint64_t)limit->per_second, &lacking) || lacking > full) {
+        lacking = full;
+    }
+    bucket->level = full - lacking;
+    bucket->stamp_ns = now_ns;
+}

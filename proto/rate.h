@@ -36,6 +36,15 @@ void fmx_bucket_init(struct fmx_bucket *bucket, const struct fmx_rate_limit *lim
 enum fmx_status fmx_bucket_take(struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
                                 uint64_t now_ns) FMX_MUST_USE;
 
+/* When the bucket is full if nothing is taken any more; `now_ns` if it is. */
+uint64_t fmx_bucket_full_ns(const struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
+                            uint64_t now_ns);
+
+/* As at `now_ns` one is that will be full at `full_ns`: what a bucket was, after its limit or owner
+   has changed. Times beyond what a bucket can lack mean an empty one. */
+void fmx_bucket_restore(struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
+                        uint64_t full_ns, uint64_t now_ns);
+
 /* The least time from `now_ns` after which a take succeeds; 0 if it would now. */
 uint64_t fmx_bucket_wait_ns(const struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
                             uint64_t now_ns);

@@ -124,6 +124,34 @@ static void take(struct fmx_bucket *bucket, const struct fmx_rate_limit *limit, 
     }
 }
 
+static uint64_t full_ns(const struct fmx_bucket *bucket, const struct fmx_rate_limit *limit,
+                        uint64_t now_ns)
+{
+    return is_bounded(limit) ? fmx_bucket_full_ns(bucket, limit, now_ns) : 0;
+}
+
+struct fmx_rate_memory fmx_device_rates(const struct fmx_device_state *device, uint64_t now_ns)
+{
+    const struct fmx_gateway_product *product = device->product;
+
+    return (struct fmx_rate_memory){.up_full_ns = full_ns(&device->up, &product->up, now_ns),
+                                    .up_qos1_full_ns =
+                                        full_ns(&device->up_qos1, &product->up_qos1, now_ns)};
+}
+
+void fmx_device_resume(struct fmx_device_state *device, const struct fmx_rate_memory *rates,
+                       uint64_t now_ns)
+{
+    const struct fmx_gateway_product *product = device->product;
+
+    if (is_bounded(&product->up)) {
+        fmx_bucket_restore(&device->up, &product->up, rates->up_full_ns, now_ns);
+    }
+    if (is_bounded(&product->up_qos1)) {
+        fmx_bucket_restore(&device->up_qos1, &product->up_qos1, rates->up_qos1_full_ns, now_ns);
+    }
+}
+
 static uint64_t longer(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;

@@ -59,6 +59,11 @@ fmx_slice fmx_device_address(const struct fmx_device_state *device,
 enum fmx_status fmx_device_take_up(struct fmx_device_state *device, uint8_t qos, uint64_t now_ns,
                                    enum fmx_limit *out_limit) FMX_MUST_USE;
 
+/* How empty its buckets are, for its next connection; and as its last one left them. */
+struct fmx_rate_memory fmx_device_rates(const struct fmx_device_state *device, uint64_t now_ns);
+void fmx_device_resume(struct fmx_device_state *device, const struct fmx_rate_memory *rates,
+                       uint64_t now_ns);
+
 /* How long until one more of this QoS may come; 0: now. */
 uint64_t fmx_device_up_wait_ns(const struct fmx_device_state *device, uint8_t qos, uint64_t now_ns);
 

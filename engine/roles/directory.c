@@ -156,6 +156,7 @@ static void answer(struct fmx_directory *directory, const struct fmx_msg *claim,
     answer.identity = FMX_IDENTITY_NONE;
     if (identity != NULL) {
         answer.identity = identity->slot.index;
+        answer.claimed.rates = directory->events->recall(directory->shard, identity->hash);
         answer.claimed.is_kept = identity->kept != NULL;
         if (identity->kept != NULL) {
             fmx_count_down(&directory->shard->counters.stored_now, identity->kept->backlog.count);

@@ -72,6 +72,8 @@ struct fmx_directory_events {
     void (*changed)(struct fmx_shard *shard, struct fmx_identity *identity);
     /* A message handed over by its last connection waits here now. */
     void (*stored)(struct fmx_shard *shard, struct fmx_kept *kept, struct fmx_payload *payload);
+    /* What is remembered of the rates of the client whose key has this hash. */
+    struct fmx_rate_memory (*recall)(struct fmx_shard *shard, uint64_t hash);
     /* May this claim's client connect now? */
     bool (*may_connect)(struct fmx_shard *shard, const struct fmx_msg *claim);
 };

@@ -1,5 +1,5 @@
 /*
- * gateway — the server role: its public calls, its options, and where the engine enters it
+ * gateway — the server role: open, start, stop, close, and where the engine enters it
  *
  * Why it is so:   the engine knows one struct of callbacks; everything a session is for hangs on
  *                 the table at the end of this file
@@ -19,81 +19,6 @@
 #include <stdlib.h>
 
 #define FILTER_BYTES 65536u
-
-/* ── options ── */
-
-static struct fmx_limits default_limits(enum fmx_profile profile)
-{
-    struct fmx_limits limits;
-
-#define FMX_LIMITS_DEFAULT(name, least, most, open, platform, may_be_unlimited, words)             \
-    limits.name = profile == FMX_PROFILE_OPEN ? (open) : (platform);
-    FMX_LIMITS_LIST(FMX_LIMITS_DEFAULT)
-#undef FMX_LIMITS_DEFAULT
-    return limits;
-}
-
-void fmx_gateway_options_init(struct fmx_gateway_options *options, enum fmx_profile profile)
-{
-    *options = (struct fmx_gateway_options){
-        .profile = profile,
-        .backlog = 4096,
-        .connect_timeout_ms = 10000,
-        .limits = default_limits(profile),
-        .publisher_qos_decides = profile == FMX_PROFILE_PLATFORM,
-        .retain_is_refused = true,
-        .clamps_keepalive = true,
-    };
-    fmx_mux_options_init(&options->mux);
-}
-
-static enum fmx_status check_profile(const struct fmx_gateway_options *options, char *error,
-                                     size_t error_bytes)
-{
-    const char *words = NULL;
-
-    if (options->profile == FMX_PROFILE_OPEN) {
-        if (options->registry != NULL || options->callbacks.on_device != NULL) {
-            words =
-                "registry: the open profile has no devices; choose the platform's, or leave it out";
-        }
-    } else if (options->profile != FMX_PROFILE_PLATFORM) {
-        words = "profile: open or platform";
-    } else if ((options->registry == NULL) == (options->callbacks.on_device == NULL)) {
-        words = "registry: the platform profile needs to know its devices: give a file made by "
-                "'fleetmux registry create', or on_device, and not both";
-    }
-    if (words != NULL) {
-        snprintf(error, error_bytes, "%s", words);
-    }
-    return words == NULL ? FMX_OK : FMX_E_OPTION;
-}
-
-static enum fmx_status check_options(const struct fmx_gateway_options *options, char *error,
-                                     size_t error_bytes)
-{
-    const struct fmx_option_range ranges[] = {
-        {"listen_count", options->listen_count, 1, FMX_LISTENERS_MAX},
-        {"backlog", options->backlog, 1, 1u << 20},
-        {"connect_timeout_ms", options->connect_timeout_ms, 100, 600000},
-    };
-    enum fmx_status status = fmx_mux_check_options(&options->mux, error, error_bytes);
-
-    if (status == FMX_OK) {
-        status = check_profile(options, error, error_bytes);
-    }
-    if (status == FMX_OK) {
-        status = fmx_limits_check(&options->limits, error, error_bytes);
-    }
-    if (status != FMX_OK) {
-        return status;
-    }
-    if (options->listen == NULL) {
-        snprintf(error, error_bytes, "listen is missing: give at least one ADDRESS:PORT");
-        return FMX_E_OPTION;
-    }
-    return fmx_options_check(ranges, sizeof(ranges) / sizeof(ranges[0]), error, error_bytes);
-}
 
 /* A connection that has not said CONNECT yet: nobody knows its product's terms. */
 static struct fmx_session_options options_before_connect(const struct fmx_gateway_options *options)
@@ -143,17 +68,28 @@ static bool may_connect(struct fmx_shard *shard, const struct fmx_msg *claim)
     return false;
 }
 
+static struct fmx_rate_memory recall(struct fmx_shard *shard, uint64_t hash)
+{
+    return fmx_connect_rate_recall(&fmx_gateway_of(shard)->connect_rate, hash);
+}
+
 static void forget_at_close(struct fmx_shard *shard, struct fmx_kept *kept)
 {
     (void)shard; /* what is on disk stays, and nobody is left to be told */
     (void)kept;
 }
 
-static const struct fmx_directory_events directory_events = {
-    .forget = forget, .changed = changed, .stored = stored, .may_connect = may_connect};
+static const struct fmx_directory_events directory_events = {.forget = forget,
+                                                             .changed = changed,
+                                                             .stored = stored,
+                                                             .recall = recall,
+                                                             .may_connect = may_connect};
 
-static const struct fmx_directory_events closing_events = {
-    .forget = forget_at_close, .changed = changed, .stored = stored, .may_connect = may_connect};
+static const struct fmx_directory_events closing_events = {.forget = forget_at_close,
+                                                           .changed = changed,
+                                                           .stored = stored,
+                                                           .recall = recall,
+                                                           .may_connect = may_connect};
 
 static enum fmx_status open_parts(struct fmx_gateway_shard *gateway, struct fmx_shard *shard)
 {
@@ -461,6 +397,12 @@ static void on_settled(struct fmx_gateway_shard *gateway, const struct fmx_msg *
                                  message->settled.store_id);
 }
 
+static void remember(struct fmx_gateway_shard *gateway, uint64_t hash,
+                     const struct fmx_rate_memory *rates)
+{
+    fmx_connect_rate_remember(&gateway->connect_rate, hash, rates, gateway->shard->now_ns);
+}
+
 static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
@@ -479,9 +421,11 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
         fmx_gateway_on_release(gateway, message);
         break;
     case FMX_MSG_RELEASED:
+        remember(gateway, message->released.hash, &message->released.rates);
         fmx_directory_on_released(&gateway->directory, message);
         break;
     case FMX_MSG_GONE:
+        remember(gateway, message->gone.hash, &message->gone.rates);
         fmx_directory_on_gone(&gateway->directory, message);
         break;
     case FMX_MSG_SUBSCRIBE:
@@ -773,7 +717,7 @@ static enum fmx_status open_store(struct fmx_gateway *gateway, char *error, size
 enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
                                  struct fmx_gateway **out_gateway, char *error, size_t error_bytes)
 {
-    enum fmx_status status = check_options(options, error, error_bytes);
+    enum fmx_status status = fmx_gateway_options_check(options, error, error_bytes);
 
     if (status != FMX_OK) {
         return status;

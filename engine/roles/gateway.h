@@ -1,7 +1,8 @@
 /*
  * gateway.h — the server role inside: what a shard and a session of it hold; who calls whom
  *
- *     gateway.c           options, open to close, the role's table of callbacks
+ *     gateway.c           open to close, the role's table of callbacks
+ *     gateway_options.c   defaults of the profiles, and what is refused
  *     gateway_calls.c     what a service calls: from any thread to the shard that answers
  *     gateway_session.c   CONNECT to the end: claims, admission, hand-over
  *     subscribe.c         SUBSCRIBE, UNSUBSCRIBE, and telling other shards what is wanted here
@@ -181,6 +182,12 @@ fmx_slice fmx_gateway_device_name(const struct fmx_gateway_session_part *part);
 
 /* The two names in a key; false: it has no '&'. */
 bool fmx_gateway_split_key(fmx_slice key, fmx_slice *out_product_key, fmx_slice *out_device_name);
+
+/* ── gateway_options.c ── */
+
+/* FMX_OK or FMX_E_OPTION, with words. */
+enum fmx_status fmx_gateway_options_check(const struct fmx_gateway_options *options, char *error,
+                                          size_t error_bytes) FMX_MUST_USE;
 
 /* ── gateway.c ── */
 

@@ -238,6 +238,9 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     if (conn->state != FMX_CONN_OPEN) {
         return; /* its end is reported in this turn: fmx_gateway_session_ended */
     }
+    if (part->device != NULL) {
+        fmx_device_resume(part->device, &message->claimed.rates, conn->shard->now_ns);
+    }
     if (part->device != NULL && !fmx_platform_welcome(conn)) {
         fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
         return;
@@ -251,14 +254,25 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
 
 /* ── the end ── */
 
+/* A device's rates are its own and not its connection's: home remembers them. */
+static struct fmx_rate_memory rates_of(const struct fmx_gateway_session_part *part)
+{
+    const struct fmx_device_state *device = part->device;
+
+    return device == NULL ? (struct fmx_rate_memory){0}
+                          : fmx_device_rates(device, device->conn->shard->now_ns);
+}
+
 static void hand_over(struct fmx_conn *conn)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
-    struct fmx_msg released = {
-        .kind = FMX_MSG_RELEASED,
-        .identity = part->identity,
-        .released = {.session = fmx_conn_id(conn), .expiry_s = conn->session.session_expiry_s}};
+    struct fmx_msg released = {.kind = FMX_MSG_RELEASED,
+                               .identity = part->identity,
+                               .released = {.session = fmx_conn_id(conn),
+                                            .hash = part->hash,
+                                            .rates = rates_of(part),
+                                            .expiry_s = conn->session.session_expiry_s}};
     uint32_t dropped = 0;
 
     if (part->is_kept) {
@@ -295,10 +309,12 @@ void fmx_gateway_session_ended(struct fmx_conn *conn)
     fmx_device_rest(part->device);
     if (part->claim == FMX_CLAIM_WAITING || part->claim == FMX_CLAIM_OWNED) {
         bool is_final = part->claim == FMX_CLAIM_OWNED && !part->is_kept;
-        struct fmx_msg gone = {
-            .kind = FMX_MSG_GONE,
-            .identity = part->identity,
-            .gone = {.session = fmx_conn_id(conn), .hash = part->hash, .is_final = is_final}};
+        struct fmx_msg gone = {.kind = FMX_MSG_GONE,
+                               .identity = part->identity,
+                               .gone = {.session = fmx_conn_id(conn),
+                                        .hash = part->hash,
+                                        .rates = rates_of(part),
+                                        .is_final = is_final}};
         fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &gone);
         part->claim = is_final ? FMX_CLAIM_NONE : FMX_CLAIM_LEAVING;
         if (!is_final && (!conn->shard->stopping || gateway->gateway->store != NULL)) {

@@ -222,6 +222,19 @@ def upstream(version):
               one.say(one.topic("update"), "again", packet_id=20, dup=True), 0)
 
 
+def upstream_of_a_device(version):
+    heard = 0
+    name = fresh()
+    for _ in range(2):
+        with device(gateway, version, name) as one:
+            one.send(b"".join(publish(version, one.topic("update"), f"{time.monotonic_ns()}") for _ in range(30)))
+            one.leave()
+    with device(gateway, version, name) as one:
+        time.sleep(0.3)
+        heard = len(gateway.heard(one))
+    check(f"11: {VERSIONS[version]}: the rate is the device's, not the connection's", 30 <= heard <= 45, True)
+
+
 def over_limit_delay():
     gateway.limits(RATE, "over_limit=delay", "connects_per_minute=none", "upstream_per_second=30")
     every = {version: device(gateway, version, pk=RATE) for version in VERSIONS}
@@ -390,6 +403,7 @@ run(request_properties)
 run(aliases_in)
 run(receive_maximum)
 each(VERSIONS, upstream)
+each(VERSIONS, upstream_of_a_device)
 run(over_limit_delay)
 run(over_limit_disconnect)
 each(VERSIONS, downstream)

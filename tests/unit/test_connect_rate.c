@@ -66,10 +66,35 @@ static void connect_rate_forgets_clients_whose_minute_is_over(void)
     fmx_connect_rate_wipe(&table);
 }
 
+static void connect_rate_remembers_buckets_until_they_are_full(void)
+{
+    struct fmx_connect_rate table = {0};
+    struct fmx_rate_memory rates = {.up_full_ns = 500, .up_qos1_full_ns = 300};
+    struct fmx_rate_memory full = {.up_full_ns = 90, .up_qos1_full_ns = 0};
+
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 7).up_full_ns, 0);
+    fmx_connect_rate_remember(&table, 7, &full, 100);
+    CU_ASSERT_EQUAL(table.used, 0);
+    fmx_connect_rate_remember(&table, 7, &rates, 100);
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 7).up_full_ns, 500);
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 7).up_qos1_full_ns, 300);
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 8).up_full_ns, 0);
+    for (uint64_t client = 100; client < 1100; client++) { /* the table grows, and keeps it */
+        fmx_connect_rate_remember(&table, client, &rates, 200);
+    }
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 7).up_full_ns, 500);
+    for (uint64_t client = 5000; client < 9000; client++) { /* by then it is full again */
+        CU_ASSERT(fmx_connect_rate_allows(&table, client, 5, 600));
+    }
+    CU_ASSERT_EQUAL(fmx_connect_rate_recall(&table, 7).up_full_ns, 0);
+    fmx_connect_rate_wipe(&table);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(connect_rate_allows_so_many_at_once_and_then_in_its_time),
     FMX_TEST_CASE(connect_rate_agrees_with_a_bucket_for_each_client),
     FMX_TEST_CASE(connect_rate_forgets_clients_whose_minute_is_over),
+    FMX_TEST_CASE(connect_rate_remembers_buckets_until_they_are_full),
 };
 
 int main(int argc, char **argv)

@@ -210,6 +210,30 @@ static void rate_grants_whenever_its_twin_does(void)
     CU_PASS("no seed differed");
 }
 
+static void bucket_goes_on_where_another_ended(void)
+{
+    const struct fmx_rate_limit limit = {.per_second = 7, .burst = 9};
+    struct fmx_prng prng = {.state = 20261122};
+    struct fmx_bucket bucket, copy;
+    uint64_t now_ns = 5 * FMX_NS_PER_S;
+
+    fmx_bucket_init(&bucket, &limit, now_ns);
+    CU_ASSERT_EQUAL(fmx_bucket_full_ns(&bucket, &limit, now_ns), now_ns);
+    for (unsigned step = 0; step < 20000; step++) {
+        now_ns += fmx_prng_below(&prng, FMX_NS_PER_S / 4);
+        (void)!fmx_bucket_take(&bucket, &limit, now_ns);
+        uint64_t full_ns = fmx_bucket_full_ns(&bucket, &limit, now_ns);
+        fmx_bucket_restore(&copy, &limit, full_ns, now_ns);
+        uint64_t wait_ns = fmx_bucket_wait_ns(&bucket, &limit, now_ns);
+        uint64_t copy_ns = fmx_bucket_wait_ns(&copy, &limit, now_ns);
+        CU_ASSERT_FATAL(copy_ns >= wait_ns && copy_ns - wait_ns <= 1);
+    }
+    fmx_bucket_restore(&copy, &limit, UINT64_MAX, now_ns);
+    CU_ASSERT_EQUAL(copy.level, 0);
+    fmx_bucket_restore(&copy, &limit, 0, now_ns);
+    CU_ASSERT_EQUAL(fmx_bucket_full_ns(&copy, &limit, now_ns), now_ns);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(rate_grants_a_burst_at_once_and_no_more),
     FMX_TEST_CASE(rate_never_drifts_over_an_hour),
@@ -222,6 +246,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(rate_waits_for_ever_at_the_end_of_time),
     FMX_TEST_CASE(rate_keeps_a_lowered_limit_from_the_next_call_on),
     FMX_TEST_CASE(rate_grants_whenever_its_twin_does),
+    FMX_TEST_CASE(bucket_goes_on_where_another_ended),
 };
 
 int main(int argc, char **argv)
