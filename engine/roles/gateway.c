@@ -772,15 +772,13 @@ static enum fmx_status open_callers(struct fmx_gateway *gateway)
 
 enum fmx_status fmx_gateway_start(struct fmx_gateway *gateway, char *error, size_t error_bytes)
 {
-    enum fmx_status status = fmx_mux_start(gateway->mux, error, error_bytes);
+    enum fmx_status status = open_callers(gateway); /* first: a shard that runs may need them */
 
-    if (status == FMX_OK) {
-        status = open_callers(gateway);
-        if (status != FMX_OK) {
-            snprintf(error, error_bytes, "no memory");
-        }
+    if (status != FMX_OK) {
+        snprintf(error, error_bytes, "no memory");
+        return status;
     }
-    return status;
+    return fmx_mux_start(gateway->mux, error, error_bytes);
 }
 
 uint32_t fmx_gateway_shards_count(const struct fmx_gateway *gateway)
