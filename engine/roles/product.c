@@ -37,24 +37,23 @@ void fmx_product_session_options(const struct fmx_limits *limits,
                                  const struct fmx_gateway_options *options,
                                  struct fmx_session_options *out_session)
 {
+    bool is_open = options->profile == FMX_PROFILE_OPEN;
     bool has_most = limits->keepalive_max_s != FMX_UNLIMITED;
 
-    *out_session = (struct fmx_session_options){
-        .packet_bytes_max = limits->packet_bytes_max,
-        .inflight_max = limits->inflight_max,
-        .session_expiry_max_s = limits->session_expiry_max_s,
-        .topic_bytes_max = limits->topic_bytes_max,
-        .topic_levels_max = limits->topic_levels_max,
-        /* the platform answers fewer than that itself, and the session stays */
-        .user_properties_max =
-            options->profile == FMX_PROFILE_OPEN ? limits->user_properties_max : FMX_UNLIMITED,
-        .receive_max = at_most_u16(limits->receive_max),
-        .topic_alias_max = at_most_u16(limits->topic_alias_max),
-        .keepalive_min_s = at_most_u16(limits->keepalive_min_s),
-        .keepalive_max_s = has_most ? at_most_u16(limits->keepalive_max_s) : 0,
-        .keepalive_is_refused = !options->clamps_keepalive,
-        .retain_is_refused = options->retain_is_refused,
-    };
+    memset(out_session, 0, sizeof(*out_session)); /* gaps too: renew_terms compares bytes */
+    out_session->packet_bytes_max = limits->packet_bytes_max;
+    out_session->inflight_max = limits->inflight_max;
+    out_session->session_expiry_max_s = limits->session_expiry_max_s;
+    out_session->topic_bytes_max = limits->topic_bytes_max;
+    out_session->topic_levels_max = limits->topic_levels_max;
+    /* the platform answers fewer than that itself, and the session stays */
+    out_session->user_properties_max = is_open ? limits->user_properties_max : FMX_UNLIMITED;
+    out_session->receive_max = at_most_u16(limits->receive_max);
+    out_session->topic_alias_max = at_most_u16(limits->topic_alias_max);
+    out_session->keepalive_min_s = at_most_u16(limits->keepalive_min_s);
+    out_session->keepalive_max_s = has_most ? at_most_u16(limits->keepalive_max_s) : 0;
+    out_session->keepalive_is_refused = !options->clamps_keepalive;
+    out_session->retain_is_refused = options->retain_is_refused;
 }
 
 static struct fmx_rate_limit rate_of(uint32_t per_second)
@@ -79,7 +78,7 @@ static bool renew_terms(struct fmx_gateway_product *product,
     if (terms == NULL) {
         return false;
     }
-    terms->session = session;
+    memcpy(&terms->session, &session, sizeof(session));
     terms->next = product->terms;
     product->terms = terms;
     return true;

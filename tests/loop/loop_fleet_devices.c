@@ -304,8 +304,8 @@ static void large_answers_wait_too(void)
         total += size;
         LOOP_WAIT(messages_of(diary) + 12 > i); /* what is at QoS 0 has no queue without end */
     }
-    LOOP_WAIT(messages_of(diary) == 60);
-    LOOP_EQUAL(look(diary).payload_bytes, total);
+    LOOP_WAIT(look(diary).payload_bytes == total);
+    LOOP_EQUAL(messages_of(diary), 60);
     LOOP_EQUAL(loop_look(fleet).calls_answered, 60);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet);
