@@ -155,6 +155,10 @@ static struct waiting *add_waiting(struct fmx_fleet_answers *answers, size_t byt
             return NULL;
         }
         *chunk = (struct fmx_fleet_chunk){.capacity = (uint32_t)capacity};
+        if (answers->count == 0) { /* an empty one is not to be looked at first */
+            free(answers->first);
+            answers->first = answers->last = NULL;
+        }
         if (answers->last != NULL) {
             answers->last->next = chunk;
         } else {

@@ -312,6 +312,29 @@ static void large_answers_wait_too(void)
     loop_gateway_end(gateway);
 }
 
+/* The queue was used, is empty, and has no room for what comes next. */
+static void regress_1_a_large_answer_after_a_small_one_is_given_once(void)
+{
+    const struct fmx_fleet_calls later = {
+        .answer = FMX_FLEET_ANSWER_ECHO, .delay_ms = 20, .pending_max = 65536};
+    struct diary *diary = diary_open();
+    struct fmx_gateway *gateway = gateway_with(diary);
+    struct fmx_fleet *fleet = callees(gateway, FMX_MQTT_50, &later, 1);
+    struct fmx_gateway_caller *caller;
+    static uint8_t bytes[190000];
+
+    CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(gateway, &caller), FMX_OK);
+    call(caller, SYSTEM_FORM, 1, 1, (fmx_slice){.data = bytes, .bytes = 60000});
+    LOOP_WAIT(messages_of(diary) == 1);
+    call(caller, SYSTEM_FORM, 1, 2, (fmx_slice){.data = bytes, .bytes = sizeof bytes});
+    LOOP_WAIT(messages_of(diary) == 2);
+    LOOP_EQUAL(look(diary).payload_bytes, 60000 + sizeof bytes);
+    fmx_gateway_caller_close(caller);
+    loop_fleet_end(fleet);
+    LOOP_EQUAL(messages_of(diary), 2);
+    loop_gateway_end(gateway);
+}
+
 static void answers_over_the_bound_are_counted_and_not_given(void)
 {
     const struct fmx_fleet_calls later = {
@@ -652,6 +675,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(devices_answer_what_they_were_told_to),
     FMX_TEST_CASE(devices_answer_after_a_delay),
     FMX_TEST_CASE(large_answers_wait_too),
+    FMX_TEST_CASE(regress_1_a_large_answer_after_a_small_one_is_given_once),
     FMX_TEST_CASE(answers_over_the_bound_are_counted_and_not_given),
     FMX_TEST_CASE(calls_of_a_gone_connection_are_forgotten),
     FMX_TEST_CASE(devices_that_never_answer_count),
