@@ -207,12 +207,6 @@ static void report_open(struct fmx_conn *conn, bool session_present)
     }
 }
 
-/* The key is the client id; but a device is known by its names, and any client id will do. */
-static fmx_slice assigned_id(const struct fmx_gateway_session_part *part)
-{
-    return fmx_gateway_key(part);
-}
-
 void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
 {
     struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->claimed.session);
@@ -248,7 +242,8 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     bool says_present = message->claimed.session_present &&
                         (part->device == NULL || !part->device->session_present_is_0);
     report_open(conn, message->claimed.session_present);
-    fmx_conn_admit(conn, says_present, part->id_is_assigned ? assigned_id(part) : (fmx_slice){0});
+    fmx_conn_admit(conn, says_present,
+                   part->id_is_assigned ? fmx_gateway_key(part) : (fmx_slice){0});
     fmx_gateway_pump(conn);
 }
 
