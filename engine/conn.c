@@ -334,12 +334,12 @@ void fmx_conn_unhold(struct fmx_conn *conn)
 
 static void release_aliases(struct fmx_conn *conn)
 {
-    struct fmx_alias_in *aliases = &conn->session.aliases;
+    struct fmx_alias_in *aliases = conn->session.aliases;
 
-    for (uint16_t i = 0; aliases->topics != NULL && i < aliases->capacity; i++) {
+    for (uint16_t i = 0; aliases != NULL && i < aliases->capacity; i++) {
         free((void *)aliases->topics[i].data);
     }
-    free(aliases->topics);
+    free(aliases);
 }
 
 void fmx_conn_release(struct fmx_conn *conn)

@@ -187,16 +187,17 @@ static size_t packet_bytes_max(const struct fmx_conn *conn)
 /* The engine keeps the bytes of an alias; the session only looks them up. */
 static enum fmx_status keep_alias(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
-    struct fmx_alias_in *aliases = &conn->session.aliases;
+    struct fmx_alias_in *aliases = conn->session.aliases;
     fmx_slice old;
 
-    if (aliases->topics == NULL) {
+    if (aliases == NULL) {
         uint16_t capacity = conn->session.options->topic_alias_max;
-        fmx_slice *storage = calloc(capacity, sizeof(*storage));
-        if (storage == NULL) {
+        aliases = malloc(fmx_alias_in_bytes(capacity));
+        if (aliases == NULL) {
             return FMX_LIMIT_MEMORY;
         }
-        fmx_alias_in_init(aliases, storage, capacity);
+        fmx_alias_in_init(aliases, capacity);
+        conn->session.aliases = aliases;
     }
     uint8_t *copy = malloc(publish->topic.bytes);
     if (copy == NULL) {

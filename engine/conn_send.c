@@ -156,7 +156,7 @@ bool fmx_conn_is_full(struct fmx_conn *conn)
 bool fmx_conn_grow_window(struct fmx_conn *conn)
 {
     struct fmx_inflight *out = &conn->session.out;
-    uint32_t capacity = out->capacity == 0 ? WINDOW_FIRST : out->capacity * 2;
+    uint32_t capacity = out->capacity == 0 ? WINDOW_FIRST : out->capacity * 2u;
     uint64_t *storage = capacity > FMX_INFLIGHT_MAX ? NULL : malloc(capacity * sizeof(*storage));
 
     if (storage == NULL) {
@@ -175,7 +175,7 @@ bool fmx_conn_make_window(struct fmx_conn *conn)
     if (fmx_session_window_left(&conn->session) == 0) {
         return false;
     }
-    return out->next - out->first < out->capacity || fmx_conn_grow_window(conn);
+    return fmx_inflight_has_room(out) || fmx_conn_grow_window(conn);
 }
 
 /*

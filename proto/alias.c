@@ -27,13 +27,11 @@
 /* Only a sieve before bytes are compared, and the topics are ours: any seed will do. */
 #define ALIAS_HASH_SEED 0x616c696173u
 
-void fmx_alias_in_init(struct fmx_alias_in *table, fmx_slice *storage, uint16_t capacity)
+void fmx_alias_in_init(struct fmx_alias_in *table, uint16_t capacity)
 {
-    FMX_ASSERT(storage != NULL || capacity == 0);
-    table->topics = storage;
     table->capacity = capacity;
     for (unsigned i = 0; i < capacity; i++) {
-        storage[i] = (fmx_slice){0};
+        table->topics[i] = (fmx_slice){0};
     }
 }
 
@@ -52,7 +50,8 @@ enum fmx_status fmx_alias_in_put(struct fmx_alias_in *table, uint16_t alias, fmx
 enum fmx_status fmx_alias_in_get(const struct fmx_alias_in *table, uint16_t alias,
                                  fmx_slice *out_topic)
 {
-    if (alias == 0 || alias > table->capacity || table->topics[alias - 1].bytes == 0) {
+    if (table == NULL || alias == 0 || alias > table->capacity ||
+        table->topics[alias - 1].bytes == 0) {
         return FMX_PEER_ALIAS;
     }
     *out_topic = table->topics[alias - 1];

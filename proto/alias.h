@@ -2,7 +2,8 @@
  * alias.h — topic alias ↔ topic, one table per direction of a connection (MQTT 5.0, 3.3.2.3.4)
  *
  * The tables hold slices whose bytes the caller owns: what falls out of a table is handed back so
- * that the caller can release it. Tables have a fixed capacity, given with their storage.
+ * that the caller can release it. Tables have a fixed capacity, given with their storage; the one
+ * from the peer is its storage, so that a session without aliases has one pointer for it.
  */
 #ifndef PROTO_ALIAS_H
 #define PROTO_ALIAS_H
@@ -12,12 +13,18 @@
 
 /* From the peer: alias → topic. topics[alias - 1] is empty until the peer has named it. */
 struct fmx_alias_in {
-    fmx_slice *topics;
-    uint16_t capacity; /* the Topic Alias Maximum that was announced; 0: none allowed */
+    uint16_t capacity;  /* the Topic Alias Maximum that was announced; 0: none allowed */
+    fmx_slice topics[]; /* `capacity` of them */
 };
 
-/* Fills storage of `capacity` slices. */
-void fmx_alias_in_init(struct fmx_alias_in *table, fmx_slice *storage, uint16_t capacity);
+/* What storage of a table takes. */
+static inline size_t fmx_alias_in_bytes(uint16_t capacity)
+{
+    return sizeof(struct fmx_alias_in) + capacity * sizeof(fmx_slice);
+}
+
+/* Fills storage of fmx_alias_in_bytes(capacity). */
+void fmx_alias_in_init(struct fmx_alias_in *table, uint16_t capacity);
 
 /*
  * Names an alias. `owned` stays where it is until it is handed back in `out_old` (empty if there
@@ -26,7 +33,10 @@ void fmx_alias_in_init(struct fmx_alias_in *table, fmx_slice *storage, uint16_t 
 enum fmx_status fmx_alias_in_put(struct fmx_alias_in *table, uint16_t alias, fmx_slice owned,
                                  fmx_slice *out_old) FMX_MUST_USE;
 
-/* FMX_OK, or FMX_PEER_ALIAS if the alias is 0, above the capacity or not named yet. */
+/*
+ * FMX_OK, or FMX_PEER_ALIAS if the alias is 0, above the capacity or not named yet. `table` may be
+ * NULL: then none is.
+ */
 enum fmx_status fmx_alias_in_get(const struct fmx_alias_in *table, uint16_t alias,
                                  fmx_slice *out_topic) FMX_MUST_USE;
 

@@ -8,32 +8,38 @@
  *                 list would keep the order but search. The price: one message that is never
  *                 acknowledged holds the span open behind it. FMX_FULL says so; the caller then
  *                 moves to larger storage or waits.
- * Words:          position: a running number that never wraps in practice (64 bits); identifier:
- *                 1 + position % 65,535; span: the positions first … next − 1; hole: a position in
- *                 the span that has been acknowledged out of order
- * Invariants:     (1) next − first ≤ capacity ≤ 32,768 < 65,535: within the span an identifier
- *                 names one position  (2) the tag at `first` is not 0 unless the span is empty:
- *                 holes lie behind it  (3) `used` is the number of tags in the span that are not 0
- *                 (4) positions only grow: an identifier is handed out again only after the row has
- *                 gone round, so that a late acknowledgement seldom finds a stranger
+ *                 Every session has a window and few use it, so positions are no wider than the
+ *                 identifiers they stand for, and wrap with them. 65,536 is a multiple of every
+ *                 capacity: places go on in a row across the wrap, without a division. That is why
+ *                 0, which is no identifier, has a place all the same
+ * Words:          position: an identifier, or 0; span: the positions first … next − 1, counted
+ *                 across the wrap; hole: a position in the span that is not in use, because it was
+ *                 acknowledged out of order or is 0
+ * Invariants:     (1) next − first ≤ capacity ≤ 32,768 < 65,536: a position lies in the span once,
+ *                 and a full span is not an empty one  (2) the tag at `first` is not 0 unless the
+ *                 span is empty: holes lie behind it  (3) `used` is the number of tags in the span
+ *                 that are not 0  (4) position 0 is in the span only as a hole  (5) positions only
+ *                 go on: an identifier is handed out again only after the row has gone round, so
+ *                 that a late acknowledgement seldom finds a stranger
  *
  *                     tags[position & (capacity − 1)]
- *                                first                     next
- *                     . . . . .  T  T  0  T  0  0  T  T  .  . . .
- *                                └──────── the span ──┘
+ *                                first       65,535  0  1        next
+ *                     . . . . .  T  T  0  T    T     0  T  0  T  .  . . .
+ *                                └───────────── the span ────┘
  *
  * Memory:         the ring is the caller's; we borrow it until fmx_inflight_move or the end
  * Threads:        pure
- * Limits:         capacity: a power of two, at most FMX_INFLIGHT_MAX, or 0
+ * Limits:         capacity: a power of two, at most FMX_INFLIGHT_MAX, or 0; one less can be in use
+ *                 where the span runs over position 0
  * Not here:       how many the peer allows: session.c; the messages themselves: whoever tags mean
  */
 #include "proto/inflight.h"
 
 #include <fleetmux/private/assert.h>
 
-static uint64_t *tag_at(const struct fmx_inflight *window, uint64_t position)
+static uint64_t *tag_at(const struct fmx_inflight *window, uint16_t position)
 {
-    return &window->tags[position & (window->capacity - 1)];
+    return &window->tags[position & (window->capacity - 1u)];
 }
 
 static bool is_capacity(uint32_t capacity)
@@ -41,36 +47,45 @@ static bool is_capacity(uint32_t capacity)
     return capacity <= FMX_INFLIGHT_MAX && (capacity & (capacity - 1)) == 0;
 }
 
-/* The tag of an identifier within the span, perhaps 0; NULL if it lies outside. */
-static uint64_t *find(const struct fmx_inflight *window, uint16_t id, uint64_t *out_position)
+static bool is_in_span(const struct fmx_inflight *window, uint16_t position)
 {
-    uint32_t place_of_first = (uint32_t)(window->first % FMX_PACKET_ID_MAX);
-    uint32_t place = id + FMX_PACKET_ID_MAX - 1u;
-    uint64_t offset = (place - place_of_first) % FMX_PACKET_ID_MAX;
+    return (uint16_t)(position - window->first) < fmx_inflight_span(window);
+}
 
-    if (id == 0 || offset >= window->next - window->first) {
-        return NULL;
-    }
-    *out_position = window->first + offset;
-    return tag_at(window, *out_position);
+static void append(struct fmx_inflight *window, uint64_t tag)
+{
+    *tag_at(window, window->next++) = tag;
 }
 
 void fmx_inflight_init(struct fmx_inflight *window, uint64_t *storage, uint32_t capacity)
 {
     FMX_ASSERT(is_capacity(capacity));
     FMX_ASSERT(storage != NULL || capacity == 0);
-    *window = (struct fmx_inflight){.tags = storage, .capacity = capacity};
+    *window = (struct fmx_inflight){
+        .tags = storage, .capacity = (uint16_t)capacity, .first = 1, .next = 1};
+}
+
+/* The next identifier is 1: an empty span begins there, any other has a hole before it. */
+static void pass_zero(struct fmx_inflight *window)
+{
+    if (window->first == 0) {
+        window->first = window->next = 1;
+    } else {
+        append(window, 0);
+    }
 }
 
 enum fmx_status fmx_inflight_take(struct fmx_inflight *window, uint64_t tag, uint16_t *out_id)
 {
     FMX_ASSERT(tag != 0);
-    if (window->next - window->first >= window->capacity) {
+    if (!fmx_inflight_has_room(window)) {
         return FMX_FULL;
     }
-    *out_id = fmx_inflight_id(window->next);
-    *tag_at(window, window->next) = tag;
-    window->next++;
+    if (window->next == 0) {
+        pass_zero(window);
+    }
+    *out_id = window->next;
+    append(window, tag);
     window->used++;
     return FMX_OK;
 }
@@ -78,33 +93,30 @@ enum fmx_status fmx_inflight_take(struct fmx_inflight *window, uint64_t tag, uin
 enum fmx_status fmx_inflight_restore(struct fmx_inflight *window, uint16_t id, uint64_t tag)
 {
     FMX_ASSERT(tag != 0 && id != 0);
-    uint64_t now_at = window->next % FMX_PACKET_ID_MAX;
-    uint64_t position = window->next + (id - 1u + FMX_PACKET_ID_MAX - now_at) % FMX_PACKET_ID_MAX;
-
     if (window->used == 0) {
-        window->first = window->next = position;
+        window->first = window->next = id;
     }
-    if (position - window->first >= window->capacity) {
+    uint32_t gap = (uint16_t)(id - window->next);
+    if (fmx_inflight_span(window) + gap >= window->capacity) {
         return FMX_FULL;
     }
-    while (window->next < position) {
-        *tag_at(window, window->next++) = 0;
+    while (window->next != id) {
+        append(window, 0);
     }
-    return fmx_inflight_take(window, tag, &id);
+    append(window, tag);
+    window->used++;
+    return FMX_OK;
 }
 
 enum fmx_status fmx_inflight_give(struct fmx_inflight *window, uint16_t id, uint64_t *out_tag)
 {
-    uint64_t position;
-    uint64_t *tag = find(window, id, &position);
-
-    if (tag == NULL || *tag == 0) {
+    if (!is_in_span(window, id) || *tag_at(window, id) == 0) {
         return FMX_PEER_ACK;
     }
-    *out_tag = *tag;
-    *tag = 0;
+    *out_tag = *tag_at(window, id);
+    *tag_at(window, id) = 0;
     window->used--;
-    while (window->first < window->next && *tag_at(window, window->first) == 0) {
+    while (window->first != window->next && *tag_at(window, window->first) == 0) {
         window->first++;
     }
     return FMX_OK;
@@ -112,28 +124,26 @@ enum fmx_status fmx_inflight_give(struct fmx_inflight *window, uint16_t id, uint
 
 uint64_t fmx_inflight_tag(const struct fmx_inflight *window, uint16_t id)
 {
-    uint64_t position;
-    const uint64_t *tag = find(window, id, &position);
-
-    return tag != NULL ? *tag : 0;
+    return is_in_span(window, id) ? *tag_at(window, id) : 0;
 }
 
-enum fmx_status fmx_inflight_next(const struct fmx_inflight *window, uint64_t *position,
+enum fmx_status fmx_inflight_next(const struct fmx_inflight *window, uint16_t *position,
                                   uint16_t *out_id, uint64_t *out_tag)
 {
     /* What has been acknowledged since the last step is no longer there to be walked. */
-    uint64_t at = *position > window->first ? *position : window->first;
+    bool is_there = is_in_span(window, *position) || *position == window->next;
+    uint16_t at = is_there ? *position : window->first;
 
-    while (at < window->next && *tag_at(window, at) == 0) {
+    while (at != window->next && *tag_at(window, at) == 0) {
         at++;
     }
-    if (at >= window->next) {
-        *position = window->next;
+    *position = at;
+    if (at == window->next) {
         return FMX_END;
     }
-    *out_id = fmx_inflight_id(at);
+    *out_id = at;
     *out_tag = *tag_at(window, at);
-    *position = at + 1;
+    (*position)++;
     return FMX_OK;
 }
 
@@ -142,12 +152,12 @@ void fmx_inflight_move(struct fmx_inflight *window, uint64_t *storage, uint32_t 
     FMX_ASSERT(is_capacity(capacity));
     FMX_ASSERT(storage != NULL || capacity == 0);
     FMX_ASSERT(storage != window->tags || storage == NULL);
-    FMX_ASSERT(window->next - window->first <= capacity);
-    for (uint64_t at = window->first; at < window->next; at++) {
+    FMX_ASSERT(fmx_inflight_span(window) <= capacity);
+    for (uint16_t at = window->first; at != window->next; at++) {
         storage[at & (capacity - 1)] = *tag_at(window, at);
     }
     window->tags = storage;
-    window->capacity = capacity;
+    window->capacity = (uint16_t)capacity;
 }
 
 void fmx_inflight_check(const struct fmx_inflight *window)
@@ -156,10 +166,10 @@ void fmx_inflight_check(const struct fmx_inflight *window)
 
     FMX_ASSERT(is_capacity(window->capacity));
     FMX_ASSERT(window->tags != NULL || window->capacity == 0);
-    FMX_ASSERT(window->first <= window->next);
-    FMX_ASSERT(window->next - window->first <= window->capacity);
+    FMX_ASSERT(fmx_inflight_span(window) <= window->capacity);
     FMX_ASSERT(window->first == window->next || *tag_at(window, window->first) != 0);
-    for (uint64_t at = window->first; at < window->next; at++) {
+    FMX_ASSERT(fmx_inflight_tag(window, 0) == 0);
+    for (uint16_t at = window->first; at != window->next; at++) {
         used += *tag_at(window, at) != 0;
     }
     FMX_ASSERT(used == window->used);

@@ -6,6 +6,9 @@
  * without a search. An entry is a 64-bit tag of the caller's (not 0). Storage is the caller's and
  * can be exchanged for a larger one at any time, and for a smaller one that holds the span.
  * (MQTT 5.0, 2.2.1, 4.4, 4.9)
+ *
+ * An identifier is its own position. Position 0 is nobody's, but has a place: where the span runs
+ * over it, it takes up the room of one entry.
  */
 #ifndef PROTO_INFLIGHT_H
 #define PROTO_INFLIGHT_H
@@ -16,24 +19,35 @@
 
 struct fmx_inflight {
     uint64_t *tags;    /* `capacity` entries; 0 = acknowledged */
-    uint32_t capacity; /* power of two, at most FMX_INFLIGHT_MAX */
-    uint32_t used;     /* entries in use */
-    uint64_t first;    /* position of the oldest entry in use, or == next */
-    uint64_t next;     /* position of the next identifier */
+    uint16_t capacity; /* power of two, at most FMX_INFLIGHT_MAX, or 0 */
+    uint16_t used;     /* entries in use */
+    uint16_t first;    /* position of the oldest entry in use, or == next */
+    uint16_t next;     /* position of the next identifier; 0: it will be 1 */
 };
 
-/* Position p has the identifier 1 + p % 65535; positions run freely. */
-static inline uint16_t fmx_inflight_id(uint64_t position)
+static_assert(sizeof(struct fmx_inflight) == 16, "part of every session");
+static_assert(FMX_PACKET_ID_MAX == UINT16_MAX, "positions wrap by themselves");
+
+/* Places between the oldest entry in use and the next one, holes among them. */
+static inline uint32_t fmx_inflight_span(const struct fmx_inflight *window)
 {
-    return (uint16_t)(1u + position % FMX_PACKET_ID_MAX);
+    return (uint16_t)(window->next - window->first);
 }
 
-/* Begins empty. `capacity` is a power of two; `storage` may be NULL if it is 0. */
+/* Has the storage room for one more? If it is to lie behind position 0, for both. */
+static inline bool fmx_inflight_has_room(const struct fmx_inflight *window)
+{
+    uint32_t places = window->next == 0 && window->first != 0 ? 2 : 1;
+
+    return fmx_inflight_span(window) + places <= window->capacity;
+}
+
+/* Begins empty, at identifier 1. `capacity` is a power of two; with 0 `storage` may be NULL. */
 void fmx_inflight_init(struct fmx_inflight *window, uint64_t *storage, uint32_t capacity);
 
 /*
- * Takes the next identifier for `tag`. FMX_OK, or FMX_FULL if the span first … next fills the
- * storage (give it a larger one with fmx_inflight_move, or wait).
+ * Takes the next identifier for `tag`. FMX_OK, or FMX_FULL if fmx_inflight_has_room says no (give
+ * it a larger storage with fmx_inflight_move, or wait).
  */
 enum fmx_status fmx_inflight_take(struct fmx_inflight *window, uint64_t tag,
                                   uint16_t *out_id) FMX_MUST_USE;
@@ -56,14 +70,14 @@ uint64_t fmx_inflight_tag(const struct fmx_inflight *window, uint16_t id);
 
 /*
  * Walks what is in use, oldest first. `position` begins at window->first. FMX_OK with an
- * identifier and its tag, or FMX_END. Identifiers may be given back during the walk.
+ * identifier and its tag, or FMX_END. During the walk identifiers may be given back, none taken.
  */
-enum fmx_status fmx_inflight_next(const struct fmx_inflight *window, uint64_t *position,
+enum fmx_status fmx_inflight_next(const struct fmx_inflight *window, uint16_t *position,
                                   uint16_t *out_id, uint64_t *out_tag) FMX_MUST_USE;
 
 /*
- * Moves all into other storage that holds the span (next − first); the caller then releases the old
- * one. Identifiers stay. An empty window may be moved to NULL and capacity 0.
+ * Moves all into other storage that holds the span (fmx_inflight_span); the caller then releases
+ * the old one. Identifiers stay. An empty window may be moved to NULL and capacity 0.
  */
 void fmx_inflight_move(struct fmx_inflight *window, uint64_t *storage, uint32_t capacity);
 

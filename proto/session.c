@@ -155,7 +155,6 @@ void fmx_session_init(struct fmx_session *session, enum fmx_side side,
         .state = side == FMX_SIDE_SERVER ? FMX_SESSION_EXPECT_CONNECT : FMX_SESSION_EXPECT_START,
     };
     fmx_inflight_init(&session->out, NULL, 0);
-    fmx_alias_in_init(&session->aliases, NULL, 0);
 }
 
 void fmx_session_check(const struct fmx_session *session)
@@ -166,7 +165,8 @@ void fmx_session_check(const struct fmx_session *session)
     FMX_ASSERT(session->version >= FMX_MQTT_31 && session->version <= FMX_MQTT_50);
     FMX_ASSERT(session->unacked_in <= receive_max(session));
     FMX_ASSERT(session->peer_receive_max > 0);
-    FMX_ASSERT(session->aliases.capacity <= session->options->topic_alias_max);
+    FMX_ASSERT(session->aliases == NULL ||
+               session->aliases->capacity <= session->options->topic_alias_max);
     FMX_ASSERT(!session->ping_is_due || (!is_server(session) && is_open));
     FMX_ASSERT(!session->connect_came || is_server(session));
     FMX_ASSERT(!is_server(session) || session->state == FMX_SESSION_EXPECT_CONNECT ||
@@ -457,7 +457,7 @@ static enum fmx_status resolve_topic(const struct fmx_session *session, struct f
     if (publish->topic.bytes > 0) {
         return check_topic(session, publish->topic);
     }
-    return fmx_alias_in_get(&session->aliases, alias, &publish->topic);
+    return fmx_alias_in_get(session->aliases, alias, &publish->topic);
 }
 
 /* What only a server has to ask of a PUBLISH. */

@@ -36,29 +36,32 @@ enum fmx_session_state {
     FMX_SESSION_ENDED,          /* both: nothing more is taken or sent */
 };
 
+/* First what each PUBLISH and PUBACK touches, last what CONNECT and the time do. */
 struct fmx_session {
     const struct fmx_session_options *options;
-    struct fmx_inflight out;     /* identifiers of our PUBLISH, SUBSCRIBE, UNSUBSCRIBE */
-    struct fmx_alias_in aliases; /* the peer's; storage comes from the engine when first needed */
-    uint64_t ping_sent_ns;       /* client: when the PINGREQ of ping_is_due was asked for */
+    uint8_t state;                /* enum fmx_session_state */
+    uint8_t version;              /* enum fmx_version; before CONNECT: 3.1.1 */
+    uint8_t side;                 /* enum fmx_side: ours */
+    uint8_t peer_qos_max;         /* client: the server's Maximum QoS, at most 1 */
+    uint16_t unacked_in;          /* QoS 1 PUBLISH of the peer that we have not acknowledged */
+    uint16_t peer_receive_max;    /* the window towards the peer */
+    struct fmx_inflight out;      /* identifiers of our PUBLISH, SUBSCRIBE, UNSUBSCRIBE */
+    struct fmx_alias_in *aliases; /* the peer's; NULL until the engine brings the storage */
     uint32_t peer_packet_bytes_max;
-    uint32_t session_expiry_s; /* server: granted; client: asked */
-    uint16_t peer_receive_max; /* the window towards the peer */
     uint16_t peer_alias_max;
-    uint16_t keepalive_s;      /* in force; 0 = none */
-    uint16_t unacked_in;       /* QoS 1 PUBLISH of the peer that we have not acknowledged */
-    uint8_t version;           /* enum fmx_version; before CONNECT: 3.1.1 */
-    uint8_t side;              /* enum fmx_side: ours */
-    uint8_t state;             /* enum fmx_session_state */
-    bool clean;                /* Clean Session / Clean Start as asked */
-    bool problem_info;         /* 5.0: may reason strings and user properties be sent */
-    bool ping_is_due;          /* client: PINGREQ sent, PINGRESP outstanding */
-    uint8_t peer_qos_max;      /* client: the server's Maximum QoS, at most 1 */
-    bool peer_has_retain;      /* client: the server's Retain Available */
-    bool connect_came;         /* server: a CONNECT was seen, so a refusal can be spoken */
-    bool keepalive_is_lowered; /* server: keepalive_s is not what the client asked for */
-    bool expiry_is_lowered;    /* server: session_expiry_s is less than the client asked for */
+    uint16_t keepalive_s;          /* in force; 0 = none */
+    uint32_t session_expiry_s;     /* server: granted; client: asked */
+    bool clean : 1;                /* Clean Session / Clean Start as asked */
+    bool problem_info : 1;         /* 5.0: may reason strings and user properties be sent */
+    bool ping_is_due : 1;          /* client: PINGREQ sent, PINGRESP outstanding */
+    bool peer_has_retain : 1;      /* client: the server's Retain Available */
+    bool connect_came : 1;         /* server: a CONNECT was seen, so a refusal can be spoken */
+    bool keepalive_is_lowered : 1; /* server: keepalive_s is not what the client asked for */
+    bool expiry_is_lowered : 1;    /* server: session_expiry_s is less than the client asked for */
+    uint64_t ping_sent_ns;         /* client: when the PINGREQ of ping_is_due was asked for */
 };
+
+static_assert(sizeof(struct fmx_session) == 64, "part of every slot");
 
 /* What the engine does next; several bits may be set, carried out in this order. */
 enum {
@@ -167,8 +170,6 @@ void fmx_session_acknowledged(struct fmx_session *session);
  */
 uint64_t fmx_session_on_time(struct fmx_session *session, uint64_t now_ns, uint64_t last_in_ns,
                              uint64_t last_out_ns, struct fmx_actions *out_actions);
-
-static_assert(sizeof(struct fmx_session) <= 128, "part of every slot");
 
 /* Asserts the invariants (debug builds and tests). */
 void fmx_session_check(const struct fmx_session *session);

@@ -215,7 +215,7 @@ static void send_subscribe(struct fmx_conn *conn, const char *text)
     fmx_filter_write(&writer, true, &filter);
     packet.subscribe.filters = (fmx_slice){.data = list, .bytes = (size_t)(writer.at - list)};
     struct fmx_inflight *out = &conn->session.out; /* Receive Maximum bounds PUBLISH only */
-    if ((out->next - out->first >= out->capacity && !fmx_conn_grow_window(conn)) ||
+    if ((!fmx_inflight_has_room(out) && !fmx_conn_grow_window(conn)) ||
         fmx_inflight_take(out, tag, &packet.subscribe.packet_id) != FMX_OK) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;

@@ -165,7 +165,7 @@ void fmx_gateway_collect_unacked(struct fmx_conn *conn)
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     struct fmx_inflight *out = &conn->session.out;
     struct fmx_backlog unacked = {0};
-    uint64_t position = out->first;
+    uint16_t position = out->first;
     uint64_t tag;
     uint16_t id;
 

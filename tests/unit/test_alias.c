@@ -6,44 +6,60 @@
 #include "tests/support/run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+/* In storage of exactly its size; to be freed. */
+static struct fmx_alias_in *table_of(uint16_t capacity)
+{
+    struct fmx_alias_in *table = malloc(fmx_alias_in_bytes(capacity));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(table);
+    fmx_alias_in_init(table, capacity);
+    return table;
+}
 
 static void alias_in_refuses_zero_unknown_and_above_capacity(void)
 {
-    fmx_slice storage[3];
-    struct fmx_alias_in table;
+    struct fmx_alias_in *table = table_of(3);
     fmx_slice topic = {0};
 
-    fmx_alias_in_init(&table, storage, 3);
-    CU_ASSERT_EQUAL(fmx_alias_in_get(&table, 0, &topic), FMX_PEER_ALIAS);
-    CU_ASSERT_EQUAL(fmx_alias_in_get(&table, 3, &topic), FMX_PEER_ALIAS);
-    CU_ASSERT_EQUAL(fmx_alias_in_get(&table, 4, &topic), FMX_PEER_ALIAS);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&table, 0, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&table, 4, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_get(table, 0, &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_get(table, 3, &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_get(table, 4, &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_put(table, 0, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_put(table, 4, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
+    free(table);
 }
 
 static void alias_in_gives_the_old_topic_back_when_renamed(void)
 {
-    fmx_slice storage[2];
-    struct fmx_alias_in table;
+    struct fmx_alias_in *table = table_of(2);
     fmx_slice topic = {0};
 
-    fmx_alias_in_init(&table, storage, 2);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&table, 2, fmx_slice_of("a/b"), &topic), FMX_OK);
+    CU_ASSERT_EQUAL(fmx_alias_in_put(table, 2, fmx_slice_of("a/b"), &topic), FMX_OK);
     CU_ASSERT_EQUAL(topic.bytes, 0);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&table, 2, fmx_slice_of("c"), &topic), FMX_OK);
+    CU_ASSERT_EQUAL(fmx_alias_in_put(table, 2, fmx_slice_of("c"), &topic), FMX_OK);
     CU_ASSERT(fmx_slice_equal(topic, fmx_slice_of("a/b")));
-    CU_ASSERT_EQUAL(fmx_alias_in_get(&table, 2, &topic), FMX_OK);
+    CU_ASSERT_EQUAL(fmx_alias_in_get(table, 2, &topic), FMX_OK);
     CU_ASSERT(fmx_slice_equal(topic, fmx_slice_of("c")));
+    free(table);
 }
 
 static void alias_in_of_no_capacity_knows_nothing(void)
 {
-    struct fmx_alias_in table;
+    struct fmx_alias_in *table = table_of(0);
     fmx_slice topic = {0};
 
-    fmx_alias_in_init(&table, NULL, 0);
-    CU_ASSERT_EQUAL(fmx_alias_in_get(&table, 1, &topic), FMX_PEER_ALIAS);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&table, 1, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_get(table, 1, &topic), FMX_PEER_ALIAS);
+    CU_ASSERT_EQUAL(fmx_alias_in_put(table, 1, fmx_slice_of("a"), &topic), FMX_PEER_ALIAS);
+    free(table);
+}
+
+static void alias_in_that_is_not_there_knows_nothing(void)
+{
+    fmx_slice topic = {0};
+
+    CU_ASSERT_EQUAL(fmx_alias_in_get(NULL, 1, &topic), FMX_PEER_ALIAS);
 }
 
 static void alias_out_of_no_capacity_keeps_nothing(void)
@@ -202,6 +218,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(alias_in_refuses_zero_unknown_and_above_capacity),
     FMX_TEST_CASE(alias_in_gives_the_old_topic_back_when_renamed),
     FMX_TEST_CASE(alias_in_of_no_capacity_knows_nothing),
+    FMX_TEST_CASE(alias_in_that_is_not_there_knows_nothing),
     FMX_TEST_CASE(alias_out_of_no_capacity_keeps_nothing),
     FMX_TEST_CASE(alias_out_fills_up_before_anything_falls_out),
     FMX_TEST_CASE(alias_out_lets_the_coldest_topic_fall_out),

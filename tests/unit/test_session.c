@@ -6,6 +6,8 @@
 #include "tests/support/run.h"
 #include "tests/support/session.h"
 
+#include <stdlib.h>
+
 /* ---- CONNECT --------------------------------------------------------------------------------- */
 
 static void session_wants_connect_first(void)
@@ -259,23 +261,26 @@ static struct fmx_packet aliased(const char *topic, uint16_t alias)
 
 static void session_fills_in_an_aliased_topic(void)
 {
-    fmx_slice storage[20];
     fmx_slice old;
     struct fmx_session session;
     struct fmx_actions actions;
+    struct fmx_alias_in *aliases = malloc(fmx_alias_in_bytes(20));
     struct fmx_packet first = aliased("a/b", 20);
     struct fmx_packet second = aliased("", 20);
 
+    CU_ASSERT_PTR_NOT_NULL_FATAL(aliases);
     open_server(&session, FMX_MQTT_50);
     CU_ASSERT(is_closed(feed(&session, aliased("", 20)), FMX_PEER_ALIAS));
     CU_ASSERT(is_delivered(feed(&session, first)));
     CU_ASSERT(fmx_session_alias_is_new(&first.publish));
-    fmx_alias_in_init(&session.aliases, storage, 20);
-    CU_ASSERT_EQUAL(fmx_alias_in_put(&session.aliases, 20, first.publish.topic, &old), FMX_OK);
+    fmx_alias_in_init(aliases, 20);
+    session.aliases = aliases;
+    CU_ASSERT_EQUAL(fmx_alias_in_put(aliases, 20, first.publish.topic, &old), FMX_OK);
     CU_ASSERT_FALSE(fmx_session_alias_is_new(&second.publish));
     fmx_session_on_packet(&session, &second, &actions);
     CU_ASSERT(is_delivered(actions));
     CU_ASSERT(fmx_slice_equal(second.publish.topic, fmx_slice_of("a/b")));
+    free(aliases);
 }
 
 static void session_refuses_aliases_out_of_range(void)
