@@ -4,7 +4,8 @@
  * Why it is so:   one decoder for three versions: their packets differ in a few fields, and the
  *                 version is an argument where they do. The kinds stand in the order of the
  *                 standard's chapter 3, each function in the order of the fields on the wire.
- *                 PUBLISH is nearly all of the traffic and is met before the table
+ *                 PUBLISH and the PUBACK of four bytes are nearly all of the traffic and are met
+ *                 before the table
  * Words:          source: the reader together with who sent the bytes, and in which version
  * Invariants:     (1) FMX_OK: every byte of the body belongs to a field of the view
  *                 (2) what the reader ran out of is SHORT, whatever else would be wrong too
@@ -343,6 +344,14 @@ static enum fmx_status read_publish(struct source *in, unsigned flags, struct fm
 
 /* --- 3.4 … 3.7 PUBACK, PUBREC, PUBREL, PUBCOMP ------------------------------------------------ */
 
+/* One for each message at QoS 1, and nearly all of them two bytes: met before the table, too. */
+static enum fmx_status read_short_puback(struct source *in, struct fmx_ack *ack)
+{
+    ack->reason = FMX_REASON_SUCCESS;
+    clear_props(&ack->props);
+    return read_packet_id(in, &ack->packet_id);
+}
+
 static enum fmx_status read_ack(struct source *in, struct fmx_packet *out)
 {
     struct fmx_ack *ack = &out->ack;
@@ -585,7 +594,11 @@ enum fmx_status fmx_decode(const struct fmx_frame *frame, enum fmx_side from,
         return FMX_PEER_LENGTH;
     }
     if (kind == FMX_PUBLISH) {
+        out_packet->publish.wire = wire_of(frame);
         return read_publish(&in, frame->head & 0x0f, &out_packet->publish);
+    }
+    if (frame->head == FMX_PUBACK << 4 && frame->body.bytes == 2) {
+        return read_short_puback(&in, &out_packet->ack);
     }
     if (in.version < kinds[kind].since[from]) {
         return FMX_PEER_KIND;

@@ -338,8 +338,10 @@ static size_t user_bytes(const struct fmx_props *props)
 
 static size_t block_bytes(const struct fmx_props *props)
 {
+    if (props->present == 0 && props->user_count == 0) {
+        return 0;
+    }
     size_t bytes = user_bytes(props);
-
     for (uint64_t left = fields_of(props); left != 0;) {
         bytes += 1 + value_bytes(&rules[pop_prop(&left)], props);
     }

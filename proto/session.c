@@ -229,12 +229,12 @@ static enum fmx_status check_topic(const struct fmx_session *session, fmx_slice 
 {
     const struct fmx_session_options *options = session->options;
 
-    topic = fmx_topic_strip_rid(topic);
-    if (topic.bytes > options->topic_bytes_max) {
-        return FMX_LIMIT_TOPIC;
-    }
     /* A topic of n bytes has at most n + 1 levels: the short ones need no counting. */
-    if (topic.bytes >= options->topic_levels_max &&
+    if (topic.bytes <= options->topic_bytes_max && topic.bytes < options->topic_levels_max) {
+        return FMX_OK;
+    }
+    topic = fmx_topic_strip_rid(topic);
+    if (topic.bytes > options->topic_bytes_max ||
         fmx_topic_levels(topic) > options->topic_levels_max) {
         return FMX_LIMIT_TOPIC;
     }

@@ -25,6 +25,10 @@
 #include "proto/limits.h"
 #include "proto/utf8.h"
 
+#define EVERY_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static_assert((('#' ^ '+') & (('#' ^ '+') - 1)) == 0, "is_plain_name masks one bit out");
+
 static uint64_t load64(const uint8_t *at)
 {
     uint64_t word;
@@ -48,10 +52,36 @@ bool fmx_topic_has_wildcard(fmx_slice filter)
     return contains(filter, '+') || contains(filter, '#');
 }
 
+/* The top bit of the lowest zero byte is set, and none if there is no zero byte. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - EVERY_BYTE(0x01)) & ~word & EVERY_BYTE(0x80);
+}
+
+/*
+ * ASCII without zero and wildcards? Eight bytes at a time, the last eight perhaps twice. `#` and
+ * `+` differ in one bit, which is masked out.
+ */
+static bool is_plain_name(fmx_slice topic)
+{
+    const uint64_t same = (uint64_t)~EVERY_BYTE('#' ^ '+');
+    uint64_t found = 0;
+
+    for (size_t at = 0; at < topic.bytes; at += 8) {
+        uint64_t word = load64(topic.data + (at + 8 <= topic.bytes ? at : topic.bytes - 8));
+        found |= (word & EVERY_BYTE(0x80)) | zero_bytes(word) |
+                 zero_bytes((word ^ EVERY_BYTE('#')) & same);
+    }
+    return found == 0;
+}
+
 enum fmx_status fmx_topic_check_name(fmx_slice topic)
 {
     if (!has_topic_length(topic)) {
         return FMX_PEER_TOPIC_NAME;
+    }
+    if (topic.bytes >= 8 && is_plain_name(topic)) {
+        return FMX_OK;
     }
     if (!fmx_utf8_is_valid(topic)) {
         return FMX_PEER_UTF8;
@@ -105,8 +135,9 @@ static size_t count_slashes(uint64_t word)
 {
     const uint64_t low_bits = 0x7f7f7f7f7f7f7f7fu;
 
-    word ^= 0x0101010101010101u * '/';
-    return (size_t)__builtin_popcountll(~(((word & low_bits) + low_bits) | word | low_bits));
+    word ^= EVERY_BYTE('/');
+    word = ~(((word & low_bits) + low_bits) | word | low_bits);
+    return (size_t)(((word >> 7) * EVERY_BYTE(1)) >> 56);
 }
 
 size_t fmx_topic_levels(fmx_slice topic)

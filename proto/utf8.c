@@ -76,6 +76,10 @@ bool fmx_utf8_is_valid(fmx_slice text)
             offset += sizeof(uint64_t);
             continue;
         }
+        if (left < sizeof(uint64_t) && text.bytes >= sizeof(uint64_t) &&
+            is_plain_word(text.data + text.bytes - sizeof(uint64_t))) {
+            return true; /* the rest is plain, and so is what we look at once more before it */
+        }
         size_t bytes = sequence_bytes(text.data + offset, left);
         if (bytes == 0) {
             return false;
