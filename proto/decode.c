@@ -45,6 +45,15 @@ static bool has_shortest_length(const struct fmx_frame *frame)
     return frame->bytes == 1 + frame->body.bytes + fmx_varint_bytes((uint32_t)frame->body.bytes);
 }
 
+/* All of the packet; it lies in one piece, the body, which is never empty, at its end. */
+static fmx_slice wire_of(const struct fmx_frame *frame)
+{
+    return frame->body.bytes > 0 && has_shortest_length(frame)
+               ? (fmx_slice){.data = frame->body.data + frame->body.bytes - frame->bytes,
+                             .bytes = frame->bytes}
+               : (fmx_slice){0};
+}
+
 static void clear_props(struct fmx_props *props)
 {
     props->present = 0;

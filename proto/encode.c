@@ -347,6 +347,21 @@ size_t fmx_encode(const struct fmx_packet *packet, enum fmx_version version, uin
     return bytes;
 }
 
+size_t fmx_encode_publish_bytes(const struct fmx_publish *publish, enum fmx_version version)
+{
+    return whole_bytes(publish_head_bytes(publish, version) + publish->payload.bytes);
+}
+
+size_t fmx_encode_publish(const struct fmx_publish *publish, enum fmx_version version, uint8_t *out)
+{
+    size_t head_bytes = fmx_encode_publish_head(publish, version, out);
+
+    if (publish->payload.bytes > 0) {
+        memcpy(out + head_bytes, publish->payload.data, publish->payload.bytes);
+    }
+    return head_bytes + publish->payload.bytes;
+}
+
 size_t fmx_encode_publish_head_bytes(const struct fmx_publish *publish, enum fmx_version version)
 {
     size_t bytes = whole_bytes(publish_head_bytes(publish, version) + publish->payload.bytes);

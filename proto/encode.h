@@ -21,6 +21,11 @@ size_t fmx_encode_bytes(const struct fmx_packet *packet, enum fmx_version versio
  */
 size_t fmx_encode(const struct fmx_packet *packet, enum fmx_version version, uint8_t *out);
 
+/* The same for a PUBLISH. */
+size_t fmx_encode_publish_bytes(const struct fmx_publish *publish, enum fmx_version version);
+size_t fmx_encode_publish(const struct fmx_publish *publish, enum fmx_version version,
+                          uint8_t *out);
+
 /*
  * The same for a PUBLISH without its payload, which follows from elsewhere: the remaining length
  * counts it, the bytes written do not.

@@ -57,6 +57,7 @@ struct fmx_connack {
 struct fmx_publish {
     fmx_slice topic;
     fmx_slice payload;
+    fmx_slice wire;     /* the packet as it came, its length in the shortest form; else empty */
     uint16_t packet_id; /* 0 at QoS 0 */
     uint8_t qos;
     bool dup;

@@ -30,13 +30,13 @@
 /* The packet for one version and QoS; bytes is 0 until somebody asked. */
 struct encoded {
     size_t bytes;
-    const uint8_t *copy; /* in the shard's scratch; NULL: not kept */
+    const uint8_t *copy; /* as it came, or in the shard's scratch; NULL: not kept */
     size_t id_at;        /* of the packet identifier, at QoS 1 */
 };
 
 struct fan {
     struct fmx_gateway_shard *gateway;
-    struct fmx_packet packet;    /* as receivers get it: retain, dup and identifier are 0 */
+    struct fmx_publish *publish; /* the caller's view, made into what receivers get */
     struct fmx_payload *payload; /* made when somebody has to keep it */
     struct fmx_session_id from;
     struct fmx_conn *publisher; /* NULL: on another shard, or no session at all */
@@ -49,14 +49,13 @@ struct fan {
 };
 
 static void fan_init(struct fan *fan, struct fmx_gateway_shard *gateway,
-                     const struct fmx_publish *publish, struct fmx_session_id from)
+                     struct fmx_publish *publish, struct fmx_session_id from)
 {
+    publish->props.present &= FMX_PAYLOAD_PROPS | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY);
+    publish->retain = false;
+    publish->dup = false;
     fan->gateway = gateway;
-    fan->packet.kind = FMX_PUBLISH;
-    fan->packet.publish = *publish;
-    fan->packet.publish.props.present &= FMX_PAYLOAD_PROPS | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY);
-    fan->packet.publish.retain = false;
-    fan->packet.publish.dup = false;
+    fan->publish = publish;
     fan->payload = NULL;
     fan->publisher = NULL;
     fan->from = from;
@@ -71,9 +70,8 @@ static void fan_init(struct fan *fan, struct fmx_gateway_shard *gateway,
 static struct fmx_payload *stored(struct fan *fan)
 {
     if (fan->payload == NULL) {
-        struct fmx_publish publish = fan->packet.publish;
-        publish.qos = fan->qos;
-        fan->payload = fmx_payload_make(&publish, fan->from, fan->expires_ns);
+        fan->publish->qos = fan->qos;
+        fan->payload = fmx_payload_make(fan->publish, fan->from, fan->expires_ns);
     }
     return fan->payload;
 }
@@ -87,9 +85,10 @@ static void fan_wipe(struct fan *fan)
 
 /* ── into a connection's queue ── */
 
-/* What differs between the receivers of one encoding. */
+/* What differs between the receivers of one encoding, and from the packet as it came. */
 static void stamp(uint8_t *packet, uint8_t qos, uint16_t packet_id, size_t id_at)
 {
+    packet[0] = (uint8_t)(FMX_PUBLISH << 4 | qos << 1);
     if (qos > 0) {
         packet[id_at] = (uint8_t)(packet_id >> 8);
         packet[id_at + 1] = (uint8_t)packet_id;
@@ -106,22 +105,38 @@ static size_t id_position(const struct fmx_publish *publish, size_t packet_bytes
     return 1 + length_bytes + 2 + publish->topic.bytes;
 }
 
+/* To receivers of the same version and QoS a packet goes as it came, unless a property changes. */
+static void use_wire(struct fan *fan, uint64_t present, bool is_v5)
+{
+    const uint64_t changed = ~(FMX_PAYLOAD_PROPS | FMX_PROP_BIT(FMX_PROP_MESSAGE_EXPIRY) |
+                               FMX_PROP_BIT(FMX_PROP_USER_PROPERTY));
+    fmx_slice wire = fan->publish->wire;
+
+    if (wire.bytes > 0 && (!is_v5 || (present & changed) == 0)) {
+        fan->encoded[is_v5][fan->qos] = (struct encoded){
+            .bytes = wire.bytes,
+            .copy = wire.data,
+            .id_at = id_position(fan->publish, wire.bytes),
+        };
+    }
+}
+
 static struct encoded *encoding_of(struct fan *fan, const struct fmx_conn *conn, uint8_t qos)
 {
     enum fmx_version version = (enum fmx_version)conn->session.version;
     struct encoded *encoded = &fan->encoded[version == FMX_MQTT_50][qos];
-    struct fmx_publish *publish = &fan->packet.publish;
+    struct fmx_publish *publish = fan->publish;
 
     publish->qos = qos;
     publish->packet_id = qos; /* not 0 at QoS 1; stamped anew for each receiver */
     if (encoded->bytes == 0) {
-        encoded->bytes = fmx_encode_bytes(&fan->packet, version);
+        encoded->bytes = fmx_encode_publish_bytes(publish, version);
         encoded->id_at = id_position(publish, encoded->bytes);
     }
     if (encoded->copy == NULL && encoded->bytes > 0 && encoded->bytes <= LARGE_BYTES &&
         fan->receivers_count > 1) {
         uint8_t *copy = conn->shard->scratch + fan->scratch_used;
-        fan->scratch_used += fmx_encode(&fan->packet, version, copy);
+        fan->scratch_used += fmx_encode_publish(publish, version, copy);
         encoded->copy = copy;
     }
     return encoded;
@@ -131,8 +146,10 @@ static void append_large(struct fan *fan, struct fmx_conn *conn, uint8_t qos, ui
                          size_t id_at)
 {
     enum fmx_version version = (enum fmx_version)conn->session.version;
-    struct fmx_publish *publish = &fan->packet.publish;
     struct fmx_payload *payload = stored(fan);
+    struct fmx_publish *publish = fan->publish;
+
+    publish->qos = qos;
     size_t bytes = fmx_encode_publish_head_bytes(publish, version);
     uint8_t *room = payload == NULL ? NULL : fmx_conn_reserve(conn, bytes);
 
@@ -161,7 +178,7 @@ static void append(struct fan *fan, struct fmx_conn *conn, const struct encoded 
     if (encoded->copy != NULL) {
         memcpy(room, encoded->copy, encoded->bytes);
     } else {
-        (void)fmx_encode(&fan->packet, (enum fmx_version)conn->session.version, room);
+        (void)fmx_encode_publish(fan->publish, (enum fmx_version)conn->session.version, room);
     }
     stamp(room, qos, packet_id, encoded->id_at);
     fmx_conn_commit(conn, encoded->bytes);
@@ -247,9 +264,10 @@ static void count_sent(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 /* To a device that takes aliases nothing is shared with other receivers. */
 static void send_own(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 {
-    struct fmx_packet packet = fan->packet;
+    struct fmx_packet packet = {.kind = FMX_PUBLISH};
     uint64_t tag = qos > 0 ? tag_for(fan, conn) : FMX_TAG_NOTHING;
 
+    packet.publish = *fan->publish;
     packet.publish.qos = qos;
     packet.publish.packet_id = qos;
     fmx_gateway_use_alias(conn, &packet);
@@ -277,15 +295,15 @@ static void send_now(struct fan *fan, struct fmx_conn *conn, uint8_t qos)
         send_own(fan, conn, qos);
         return;
     }
-    struct encoded *encoded = encoding_of(fan, conn, qos);
-    struct fmx_publish probe = {.qos = qos};
     uint64_t tag = qos > 0 ? tag_for(fan, conn) : FMX_TAG_NOTHING;
+    struct encoded *encoded = encoding_of(fan, conn, qos);
     enum fmx_status status =
-        encoded->bytes == 0 ? FMX_E_TOO_LARGE /* in this version it would pass the length field */
-                            : fmx_session_publish(&conn->session, &probe, encoded->bytes, tag);
+        encoded->bytes == 0
+            ? FMX_E_TOO_LARGE /* in this version it would pass the length field */
+            : fmx_session_publish(&conn->session, fan->publish, encoded->bytes, tag);
 
     if (status == FMX_OK) {
-        append(fan, conn, encoded, qos, probe.packet_id);
+        append(fan, conn, encoded, qos, fan->publish->packet_id);
         count_sent(fan, conn, qos);
     } else {
         FMX_ASSERT(status == FMX_E_TOO_LARGE); /* state and window were looked at before */
@@ -556,7 +574,7 @@ static size_t spread(struct fan *fan, bool to_other_shards)
 {
     struct fmx_gateway_shard *gateway = fan->gateway;
     const struct fmx_match *matches;
-    size_t count = fmx_router_match(gateway->router, fan->packet.publish.topic, &matches);
+    size_t count = fmx_router_match(gateway->router, fan->publish->topic, &matches);
 
     fan->receivers_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -632,29 +650,31 @@ static uint64_t expiry_of(const struct fmx_props *props, uint64_t now_ns)
                : 0;
 }
 
-void fmx_gateway_publish_from(struct fmx_conn *conn, const struct fmx_publish *publish)
+void fmx_gateway_publish_from(struct fmx_conn *conn, struct fmx_publish *publish)
 {
+    uint64_t present = publish->props.present;
+    uint16_t packet_id = publish->packet_id;
     struct fan fan;
 
     fan_init(&fan, fmx_gateway_of(conn->shard), publish, fmx_conn_id(conn));
+    use_wire(&fan, present, conn->session.version == FMX_MQTT_50);
     fan.expires_ns = expiry_of(&publish->props, conn->shard->now_ns);
     fan.publisher = conn;
     size_t receivers = spread(&fan, true);
     fan_wipe(&fan);
-    if (publish->qos > 0) {
-        fmx_conn_puback(conn, publish->packet_id,
+    if (fan.qos > 0) {
+        fmx_conn_puback(conn, packet_id,
                         receivers > 0 ? FMX_REASON_SUCCESS : FMX_REASON_NO_MATCHING_SUBSCRIBERS);
     }
 }
 
+/* `view` is the fan's as long as it lives. */
 static void fan_init_stored(struct fan *fan, struct fmx_gateway_shard *gateway,
-                            struct fmx_payload *payload)
+                            struct fmx_payload *payload, struct fmx_publish *view)
 {
-    struct fmx_publish publish;
-
-    fmx_payload_view(payload, gateway->shard->now_ns, &publish);
-    publish.qos = payload->qos;
-    fan_init(fan, gateway, &publish, payload->from);
+    fmx_payload_view(payload, gateway->shard->now_ns, view);
+    view->qos = payload->qos;
+    fan_init(fan, gateway, view, payload->from);
     fan->expires_ns = payload->expires_ns;
     fan->payload = payload;
 }
@@ -662,9 +682,10 @@ static void fan_init_stored(struct fan *fan, struct fmx_gateway_shard *gateway,
 void fmx_gateway_publish_msg(struct fmx_gateway_shard *gateway, struct fmx_payload *payload,
                              bool is_from_caller)
 {
+    struct fmx_publish view;
     struct fan fan;
 
-    fan_init_stored(&fan, gateway, payload);
+    fan_init_stored(&fan, gateway, payload, &view);
     (void)spread(&fan, is_from_caller);
     fan_wipe(&fan);
 }
@@ -672,9 +693,10 @@ void fmx_gateway_publish_msg(struct fmx_gateway_shard *gateway, struct fmx_paylo
 void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
 {
     struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->deliver.session);
+    struct fmx_publish view;
     struct fan fan;
 
-    fan_init_stored(&fan, gateway, message->deliver.payload);
+    fan_init_stored(&fan, gateway, message->deliver.payload, &view);
     fan.receivers_count = 1;
     if (conn != NULL) { /* NULL only while a shard shuts down */
         give_to_conn(&fan, conn, message->deliver.options);
@@ -684,9 +706,10 @@ void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *m
 
 void fmx_gateway_give_to(struct fmx_conn *conn, struct fmx_payload *payload, bool is_owed)
 {
+    struct fmx_publish view;
     struct fan fan;
 
-    fan_init_stored(&fan, fmx_gateway_of(conn->shard), payload);
+    fan_init_stored(&fan, fmx_gateway_of(conn->shard), payload, &view);
     fan.receivers_count = 1;
     fan.is_owed = is_owed;
     give_to_conn(&fan, conn, payload->qos);
@@ -696,9 +719,10 @@ void fmx_gateway_give_to(struct fmx_conn *conn, struct fmx_payload *payload, boo
 void fmx_gateway_keep_for(struct fmx_gateway_shard *gateway, struct fmx_identity *identity,
                           struct fmx_payload *payload)
 {
+    struct fmx_publish view;
     struct fan fan;
 
-    fan_init_stored(&fan, gateway, payload);
+    fan_init_stored(&fan, gateway, payload, &view);
     keep_for_absent(&fan, identity);
     fan_wipe(&fan);
 }

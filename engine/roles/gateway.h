@@ -255,7 +255,7 @@ void fmx_gateway_unsubscribe_all(struct fmx_gateway_shard *gateway, uint32_t *he
 #define FMX_TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
 
 /* Routes a message of a session of this shard, and acknowledges it. */
-void fmx_gateway_publish_from(struct fmx_conn *conn, const struct fmx_publish *publish);
+void fmx_gateway_publish_from(struct fmx_conn *conn, struct fmx_publish *publish);
 
 /* Routes a message that came from another shard or a caller; takes over the reference. */
 void fmx_gateway_publish_msg(struct fmx_gateway_shard *gateway, struct fmx_payload *payload,
@@ -342,7 +342,7 @@ void fmx_platform_on_registered(struct fmx_gateway_shard *gateway, struct fmx_ms
 
 /* ── platform_publish.c ── */
 
-void fmx_platform_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
+void fmx_platform_on_publish(struct fmx_conn *conn, struct fmx_publish *publish);
 void fmx_platform_on_timer(struct fmx_timer *timer);
 
 /* What is wrong with the user properties of a packet, in words; NULL: nothing. */

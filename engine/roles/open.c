@@ -53,7 +53,7 @@ static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
     }
 }
 
-static void on_publish(struct fmx_conn *conn, const struct fmx_publish *publish)
+static void on_publish(struct fmx_conn *conn, struct fmx_publish *publish)
 {
     fmx_gateway_tell_service(conn, publish);
     fmx_gateway_publish_from(conn, publish);

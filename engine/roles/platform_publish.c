@@ -328,7 +328,7 @@ static void pass_on(struct fmx_conn *conn, const struct fmx_publish *publish,
     }
 }
 
-void fmx_platform_on_publish(struct fmx_conn *conn, const struct fmx_publish *received)
+void fmx_platform_on_publish(struct fmx_conn *conn, struct fmx_publish *received)
 {
     const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     struct fmx_publish publish = *received;
