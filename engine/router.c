@@ -43,6 +43,7 @@
 #define WIDE_FROM      9u  /* a list of so many is not searched any more, but looked up … */
 #define NARROW_FROM    4u  /* … until it has become this short */
 #define SCRATCH_MIN    64u
+#define LAST_BYTES     128u /* a topic up to this length is remembered with its receivers */
 
 struct subscription {
     struct fmx_slot slot;
@@ -91,6 +92,13 @@ struct fmx_router {
      */
     const struct route *found;
     struct fmx_match *gathered;
+
+    /* The last match, which is the next one's too as long as nothing changes. */
+    const struct fmx_match *last_matches;
+    size_t last_count;
+    uint32_t last_bytes; /* 0: there is none */
+    uint8_t last_topic[LAST_BYTES];
+
     struct seen *seen;
     uint32_t gathered_count;
     uint32_t gathered_capacity; /* `seen` has twice as many */
@@ -441,6 +449,7 @@ static bool unsubscribe(struct fmx_router *router, struct subscription *subscrip
     bool was_local = is_local(matches_of(route)[subscription->position].options);
     bool is_last = was_local && route->local_count == 1;
 
+    router->last_bytes = 0;
     unchain(router, subscription, head);
     remove_entry(router, route, subscription->position);
     fmx_slab_give(&router->subscription_slab, subscription);
@@ -468,6 +477,7 @@ enum fmx_status fmx_router_add(struct fmx_router *router, fmx_slice filter, uint
 
     *out_existed = position != NONE;
     *out_first = false;
+    router->last_bytes = 0;
     if (position != NONE) {
         replace_options(route, position, options);
         return FMX_OK;
@@ -664,10 +674,9 @@ static void find_in_trie(struct fmx_router *router, fmx_slice topic)
     }
 }
 
-size_t fmx_router_match(struct fmx_router *router, fmx_slice topic,
-                        const struct fmx_match **out_matches)
+static size_t match(struct fmx_router *router, fmx_slice topic,
+                    const struct fmx_match **out_matches)
 {
-    FMX_ASSERT(topic.bytes > 0);
     router->found = find_route(router, topic);
     router->gathered_count = 0;
     router->is_cut = false;
@@ -681,6 +690,22 @@ size_t fmx_router_match(struct fmx_router *router, fmx_slice topic,
     }
     *out_matches = router->found != NULL ? matches_of(router->found) : NULL;
     return router->found != NULL ? router->found->count : 0;
+}
+
+/* Messages of one publisher come in runs, and a run has one topic. */
+size_t fmx_router_match(struct fmx_router *router, fmx_slice topic,
+                        const struct fmx_match **out_matches)
+{
+    FMX_ASSERT(topic.bytes > 0);
+    if (topic.bytes != router->last_bytes ||
+        memcmp(topic.data, router->last_topic, topic.bytes) != 0) {
+        router->last_count = match(router, topic, &router->last_matches);
+        router->last_bytes =
+            topic.bytes <= LAST_BYTES && !router->is_cut ? (uint32_t)topic.bytes : 0;
+        memcpy(router->last_topic, topic.data, router->last_bytes);
+    }
+    *out_matches = router->last_matches;
+    return router->last_count;
 }
 
 /* ---- the router ---------------------------------------------------------------------------- */
