@@ -23,7 +23,7 @@ struct fmx_pool_block {
     struct fmx_pool_block *next;
 };
 
-static const uint32_t class_bytes[FMX_POOL_CLASSES] = {512, 4096, 16384};
+static const uint32_t class_bytes[FMX_POOL_CLASSES] = {512, 4096, 8192, 16384, 32768, 65536};
 
 static unsigned class_of(size_t bytes)
 {

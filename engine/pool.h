@@ -6,7 +6,7 @@
 
 #include <fleetmux/types.h>
 
-#define FMX_POOL_CLASSES 3
+#define FMX_POOL_CLASSES 6
 
 struct fmx_pool_block;
 

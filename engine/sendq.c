@@ -16,6 +16,8 @@
 
 #include <fleetmux/private/assert.h>
 
+#define ROOM_GROWN_MAX (65536 - sizeof(struct fmx_piece))
+
 struct fmx_piece {
     struct fmx_piece *next;
     const uint8_t *data;         /* bytes[] of this block, or inside `payload` */
@@ -48,15 +50,18 @@ static struct fmx_piece *append_piece(struct fmx_sendq *queue, struct fmx_pool *
 }
 
 /*
- * The second block of a queue is a large one: there is more to come. Heads of references stay
- * small.
+ * Each block of a queue is larger than the one before, up to a bound: there is more to come, and
+ * the kernel gathers few long parts faster than many short ones. Heads of references stay small.
  */
 static size_t room_wanted(const struct fmx_sendq *queue, size_t bytes)
 {
-    const size_t large = 4096 - sizeof(struct fmx_piece);
-    bool grows = queue->tail != NULL && queue->tail->payload == NULL;
+    const struct fmx_piece *tail = queue->tail;
+    size_t grown = tail != NULL && tail->payload == NULL
+                       ? 2 * tail->block_bytes - sizeof(struct fmx_piece)
+                       : 0;
 
-    return grows && bytes < large ? large : bytes;
+    grown = grown < ROOM_GROWN_MAX ? grown : ROOM_GROWN_MAX;
+    return bytes > grown ? bytes : grown;
 }
 
 uint8_t *fmx_sendq_reserve(struct fmx_sendq *queue, struct fmx_pool *pool, size_t bytes)

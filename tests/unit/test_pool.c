@@ -101,18 +101,19 @@ static void pool_lends_the_block_given_last_first(void)
 
 static void pool_keeps_no_more_than_a_mebibyte_of_each_size(void)
 {
-    static const size_t sizes[FMX_POOL_CLASSES] = {512, 4096, 16384};
-    static void *blocks[8192];
+    static const size_t sizes[FMX_POOL_CLASSES] = {512, 4096, 8192, 16384, 32768, 65536};
+    static void *blocks[4096];
     size_t bytes;
 
     fmx_pool_init(&pool);
     for (unsigned class = 0; class < FMX_POOL_CLASSES; class ++) {
-        for (unsigned i = 0; i < 8192; i++) {
+        unsigned count = (2u << 20) / (unsigned)sizes[class];
+        for (unsigned i = 0; i < count; i++) {
             blocks[i] = fmx_pool_take(&pool, sizes[class], &bytes);
             CU_ASSERT_FATAL(blocks[i] != NULL && bytes == sizes[class]);
         }
-        CU_ASSERT_EQUAL(pool.bytes, 8192 * sizes[class]);
-        for (unsigned i = 0; i < 8192; i++) {
+        CU_ASSERT_EQUAL(pool.bytes, 2u << 20);
+        for (unsigned i = 0; i < count; i++) {
             fmx_pool_give(&pool, blocks[i], bytes);
         }
         CU_ASSERT_EQUAL(pool.free_count[class] * sizes[class], 1u << 20);
