@@ -65,8 +65,8 @@ struct fmx_conn {
     struct fmx_conn *next_closed;  /* the slot may be freed; shard->closed */
     struct fmx_conn *next_starved; /* waits for receive buffers; shard->starved */
     uint32_t file;                 /* direct descriptor */
-    uint32_t turn;                 /* of `turn_packets` */
-    uint32_t turn_packets;         /* looked at in this turn */
+    uint32_t turn;                 /* of `turn_share` */
+    uint32_t turn_share;           /* used up in this turn; a packet is 8, a PUBACK 1 */
     uint16_t acks_due;             /* PUBACKs that are queued and not with the kernel yet */
     size_t sending_bytes;          /* of the send in flight; 0: none */
     enum fmx_status cause;         /* the first failure, or why it was closed */

@@ -31,6 +31,10 @@
 #define CONNECT_BYTES_MAX  262144u /* nobody is known yet */
 #define CONNECT_FIRST_BYTE 0x10u
 
+/* Of a turn. A PUBACK costs little, and a session that waits for it could not be told more. */
+#define PACKET_SHARE 8u
+#define PUBACK_SHARE 1u
+
 /* ── arming ── */
 
 void fmx_conn_arm_recv(struct fmx_conn *conn)
@@ -232,7 +236,7 @@ static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
     struct fmx_session *session = &conn->session;
 
     fmx_count(&conn->shard->counters.packets_in, 1);
-    conn->turn_packets++;
+    conn->turn_share += frame->head == FMX_PUBACK << 4 ? PUBACK_SHARE : PACKET_SHARE;
     enum fmx_status status =
         fmx_decode(frame, peer_of(conn), (enum fmx_version)session->version, &packet);
     if (status == FMX_OK && packet.kind == FMX_PUBLISH && session->state == FMX_SESSION_OPEN &&
@@ -257,9 +261,9 @@ static bool has_had_its_turn(struct fmx_conn *conn)
 {
     if (conn->turn != conn->shard->turn) {
         conn->turn = conn->shard->turn;
-        conn->turn_packets = 0;
+        conn->turn_share = 0;
     }
-    return conn->turn_packets >= conn->shard->options->packets_per_turn_max;
+    return conn->turn_share >= conn->shard->options->packets_per_turn_max * PACKET_SHARE;
 }
 
 /*

@@ -42,7 +42,8 @@ struct fmx_mux_options {
                                       (1 MiB) */
     uint64_t shard_bytes_max;      /* in the send queues of all sessions of a shard, 2^20 … 2^40
                                       (1 GiB); above it a session is sent one message at a time */
-    uint32_t packets_per_turn_max; /* of one session before others have their turn (512) */
+    uint32_t packets_per_turn_max; /* of one session before others have their turn (512);
+                                     a PUBACK counts an eighth */
     fmx_log_fn log;                /* NULL: lines on standard error */
     void *log_user;
     enum fmx_log_level log_level; /* FMX_LOG_INFO */
