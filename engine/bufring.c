@@ -2,12 +2,14 @@
  * bufring — receive buffers lent to the kernel: one ring of equal buffers per shard
  *
  * Why it is so:   an idle session holds no receive buffer at all; the kernel picks one from this
- *                 ring when bytes arrive. 1,024 buffers were as good as 4,096 in every load we
- *                 tried
+ *                 ring when bytes arrive. They go round, so all that are lent are touched in turn:
+ *                 few are lent at first, which stay in the cache, and more only when they have run
+ *                 out. Fan-in at QoS 1 was 1.1 times as fast with 64 buffers as with 256
  * Words:          lent: the kernel may write into it; ours: from its completion until it is given
- * Invariants:     (1) every buffer is either lent, ours, or given and waiting for the flush
- *                 (2) between two flushes at most `count` buffers are given
- * Memory:         owns the ring and the buffers, both mapped at open
+ * Invariants:     (1) every circulating buffer is either lent, ours, or given and waiting for the
+ *                 flush  (2) between two flushes at most `count` buffers are given
+ * Memory:         owns the ring and the buffers, both mapped at open; a buffer's pages come to be
+ *                 when the kernel first writes into them
  * Threads:        owning shard only
  * Limits:         when all are ours a receive ends with ENOBUFS: counted and armed again,
  *                 conn_recv.c
@@ -20,6 +22,8 @@
 #include <liburing.h>
 #include <sys/mman.h>
 
+#define LENT_FIRST 64u
+
 static void *map_bytes(size_t bytes)
 {
     void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -30,6 +34,14 @@ static void *map_bytes(size_t bytes)
 static size_t entries_bytes(uint32_t count)
 {
     return (size_t)count * sizeof(struct io_uring_buf);
+}
+
+/* Lends buffers that have never been lent, until so many circulate. */
+static void circulate(struct fmx_bufring *bufring, uint32_t wanted)
+{
+    while (bufring->circulating < wanted) {
+        fmx_bufring_give(bufring, bufring->circulating++);
+    }
 }
 
 enum fmx_status fmx_bufring_open(struct fmx_bufring *bufring, struct io_uring *ring, uint32_t count,
@@ -54,9 +66,7 @@ enum fmx_status fmx_bufring_open(struct fmx_bufring *bufring, struct io_uring *r
         return FMX_SYS_RING;
     }
     io_uring_buf_ring_init(bufring->entries);
-    for (uint32_t i = 0; i < count; i++) {
-        fmx_bufring_give(bufring, i);
-    }
+    circulate(bufring, count < LENT_FIRST ? count : LENT_FIRST);
     fmx_bufring_flush(bufring);
     return FMX_OK;
 }
@@ -84,6 +94,10 @@ void fmx_bufring_give(struct fmx_bufring *bufring, uint32_t buffer)
 
 void fmx_bufring_flush(struct fmx_bufring *bufring)
 {
+    if (bufring->is_short && bufring->circulating < bufring->count) {
+        circulate(bufring, 2 * bufring->circulating);
+    }
+    bufring->is_short = false;
     if (bufring->given > 0) {
         io_uring_buf_ring_advance(bufring->entries, (int)bufring->given);
         bufring->given = 0;

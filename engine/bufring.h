@@ -14,7 +14,9 @@ struct fmx_bufring {
     uint8_t *bytes;
     uint32_t count; /* power of two */
     uint32_t buffer_bytes;
-    uint32_t given; /* since the last flush */
+    uint32_t circulating; /* lent, ours or given; those behind have never been touched */
+    uint32_t given;       /* since the last flush */
+    bool is_short;        /* the kernel has run out of them since the last flush */
 };
 
 #define FMX_BUFRING_GROUP 0

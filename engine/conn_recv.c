@@ -92,6 +92,7 @@ static void mark_starved(struct fmx_conn *conn)
     struct fmx_shard *shard = conn->shard;
 
     fmx_count(&shard->counters.buffers_starved, 1);
+    fmx_ring_lend_more(shard->ring);
     conn->is_starved = true;
     conn->next_starved = NULL;
     *shard->starved_tail = conn;

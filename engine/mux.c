@@ -61,8 +61,8 @@ void fmx_mux_options_init(struct fmx_mux_options *options)
 {
     *options = (struct fmx_mux_options){
         .pin = true,
-        .recv_buffers_count = 1024,
-        .recv_buffer_bytes = 4096,
+        .recv_buffers_count = 512,
+        .recv_buffer_bytes = 16384,
         .send_queue_bytes_max = 1u << 20,
         .shard_bytes_max = 1ull << 30,
         .packets_per_turn_max = 512,

@@ -425,3 +425,8 @@ void fmx_ring_give_flush(struct fmx_ring *ring)
 {
     fmx_bufring_flush(&ring->bufring);
 }
+
+void fmx_ring_lend_more(struct fmx_ring *ring)
+{
+    ring->bufring.is_short = true;
+}

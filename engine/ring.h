@@ -96,4 +96,10 @@ const uint8_t *fmx_ring_buffer(const struct fmx_ring *ring, uint32_t buffer);
 void fmx_ring_give(struct fmx_ring *ring, uint32_t buffer);
 void fmx_ring_give_flush(struct fmx_ring *ring);
 
+/*
+ * A receive has found no buffer: twice as many are lent from the next flush on, up to
+ * buffers_count. A ring begins with few, so that those in use stay in the cache.
+ */
+void fmx_ring_lend_more(struct fmx_ring *ring);
+
 #endif

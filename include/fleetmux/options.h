@@ -36,8 +36,9 @@ struct fmx_mux_options {
     bool pin;                      /* pin shard i to processor i modulo their number (true) */
     uint32_t sessions_max;         /* in all; 0: as many as the descriptor limit gives the shards;
                                       more than that: shards are added, and a log line says so */
-    uint32_t recv_buffers_count;   /* per shard, power of two, 64 … 32,768 (1,024) */
-    uint32_t recv_buffer_bytes;    /* 512 … 65,536 (4,096) */
+    uint32_t recv_buffers_count;   /* per shard, power of two, 64 … 32,768 (512);
+                                     lent to the kernel as they are needed */
+    uint32_t recv_buffer_bytes;    /* 512 … 65,536 (16,384) */
     uint32_t send_queue_bytes_max; /* per session, not yet taken by the kernel, 1,024 … 2^30
                                       (1 MiB) */
     uint64_t shard_bytes_max;      /* in the send queues of all sessions of a shard, 2^20 … 2^40

@@ -746,6 +746,11 @@ void fmx_ring_give_flush(struct fmx_ring *ring)
     }
 }
 
+void fmx_ring_lend_more(struct fmx_ring *ring)
+{
+    (void)ring; /* all are lent from the beginning */
+}
+
 /* ── looking ── */
 
 static void look_at(struct fmx_sim_look *look, const struct op *op)
@@ -771,4 +776,17 @@ struct fmx_sim_look fmx_sim_look(const struct fmx_ring *ring)
     look.buffers_lent = ring->lent_count;
     look.completions = (unsigned)(ring->completions_end - ring->completions_first);
     return look;
+}
+
+bool fmx_sim_is_received(const struct fmx_ring *ring, const void *at, size_t *out_offset)
+{
+    uintptr_t first = (uintptr_t)ring->buffer_bytes;
+    uintptr_t offset = (uintptr_t)at - first;
+    size_t each = ring->options.buffer_bytes;
+
+    if ((uintptr_t)at < first || offset >= ring->options.buffers_count * each) {
+        return false;
+    }
+    *out_offset = offset % each;
+    return ring->hands[offset / each] == WITH_ENGINE;
 }

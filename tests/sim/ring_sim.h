@@ -96,4 +96,7 @@ struct fmx_sim_look {
 
 struct fmx_sim_look fmx_sim_look(const struct fmx_ring *ring);
 
+/* True if the byte lies in a receive buffer that the engine holds now: how far into it. */
+bool fmx_sim_is_received(const struct fmx_ring *ring, const void *at, size_t *out_offset);
+
 #endif
