@@ -142,10 +142,9 @@ static void mark_ended(struct fmx_conn *conn, enum fmx_status cause, int sys_err
 {
     FMX_ASSERT(cause < 0);
     enter_state(conn, FMX_CONN_ENDING);
-    conn->cause = cause;
-    conn->sys_errno = sys_errno;
-    conn->next_ended = conn->shard->ended;
-    conn->shard->ended = conn;
+    conn->cause = (int16_t)cause;
+    conn->sys_errno = (int16_t)sys_errno;
+    fmx_list_push(conn, FMX_LIST_ENDED);
 }
 
 void fmx_conn_close(struct fmx_conn *conn, enum fmx_status cause)
@@ -219,7 +218,7 @@ void fmx_conn_report_close(struct fmx_conn *conn)
 
 static bool is_quiet_end(const struct fmx_conn *conn)
 {
-    return conn->sending_bytes == 0 && conn->sendq.bytes == 0;
+    return conn->sendq.sending == 0 && conn->sendq.bytes == 0;
 }
 
 static void enter_closing(struct fmx_conn *conn)
@@ -231,7 +230,7 @@ static void enter_closing(struct fmx_conn *conn)
         conn->recv_cancelled = true;
         fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_RECV), tag_of(conn, FMX_OP_CANCEL));
     }
-    if (conn->sending_bytes > 0) {
+    if (conn->sendq.sending > 0) {
         fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_SEND), tag_of(conn, FMX_OP_CANCEL));
     }
     if (conn->opening) {
@@ -246,7 +245,8 @@ static void enter_closing(struct fmx_conn *conn)
  */
 static bool waits_for_peer(struct fmx_conn *conn)
 {
-    if (conn->cause == FMX_PEER_DISCONNECT || !(conn->recv_armed || conn->is_starved)) {
+    if (conn->cause == FMX_PEER_DISCONNECT ||
+        !(conn->recv_armed || fmx_list_has(conn, FMX_LIST_STARVED))) {
         return false;
     }
     if (!conn->is_shut) {
@@ -259,7 +259,7 @@ static bool waits_for_peer(struct fmx_conn *conn)
 
 static bool is_in_kernel(const struct fmx_conn *conn)
 {
-    return conn->recv_armed || conn->sending_bytes > 0 || conn->opening || conn->shutting ||
+    return conn->recv_armed || conn->sendq.sending > 0 || conn->opening || conn->shutting ||
            conn->naming || conn->closing;
 }
 
@@ -303,16 +303,14 @@ static void on_peer_name(struct fmx_conn *conn, int32_t result)
 
 static void offer_slot(struct fmx_conn *conn)
 {
-    if (conn->state == FMX_CONN_CLOSED && !conn->role_holds && !conn->is_closed) {
-        conn->is_closed = true;
-        conn->next_closed = conn->shard->closed;
-        conn->shard->closed = conn;
+    if (conn->state == FMX_CONN_CLOSED && !conn->role_holds) {
+        fmx_list_push(conn, FMX_LIST_CLOSED);
     }
 }
 
 static void on_closed(struct fmx_conn *conn)
 {
-    FMX_ASSERT(conn->closing && !conn->recv_armed && conn->sending_bytes == 0);
+    FMX_ASSERT(conn->closing && !conn->recv_armed && conn->sendq.sending == 0);
     conn->closing = false;
     enter_state(conn, FMX_CONN_CLOSED);
     fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
@@ -345,11 +343,12 @@ static void release_aliases(struct fmx_conn *conn)
 void fmx_conn_release(struct fmx_conn *conn)
 {
     FMX_ASSERT(conn->state == FMX_CONN_CLOSED && !conn->role_holds);
-    FMX_ASSERT(!conn->is_dirty && !conn->is_ready && !conn->is_starved);
+    FMX_ASSERT(!conn->is_dirty && !fmx_list_has(conn, FMX_LIST_READY) &&
+               !fmx_list_has(conn, FMX_LIST_STARVED));
     role_of(conn)->on_release(conn);
     release_aliases(conn);
     free(conn->session.out.tags);
-    free(conn->carry.data);
+    free(conn->carry);
     fmx_slab_give(&conn->shard->conns, conn);
 }
 

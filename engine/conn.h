@@ -24,6 +24,7 @@
 #ifndef ENGINE_CONN_H
 #define ENGINE_CONN_H
 
+#include "engine/list.h"
 #include "engine/op.h"
 #include "engine/sendq.h"
 #include "engine/timer.h"
@@ -44,34 +45,31 @@ enum fmx_conn_state {
 
 /* Bytes of a packet that has not come whole, or that must wait. */
 struct fmx_carry {
-    uint8_t *data;
     uint32_t begin;
     uint32_t end;
     uint32_t capacity;
+    uint8_t bytes[];
 };
 
+/* First what every packet touches, then what a send touches, then what time and the end do. */
 struct fmx_conn {
     struct fmx_slot slot; /* first, set by the slab */
     struct fmx_shard *shard;
-    struct fmx_session session;
-    struct fmx_timer timer; /* the one deadline in force: connect, keep-alive, or end */
-    struct fmx_sendq sendq;
-    struct fmx_carry carry;
+    struct fmx_carry *carry; /* NULL: nothing is carried */
     uint64_t last_in_ns;
+    uint32_t file;       /* direct descriptor */
+    uint32_t turn;       /* of `turn_share` */
+    uint32_t turn_share; /* used up in this turn; a packet is 8, a PUBACK 1 */
+    uint16_t acks_due;   /* PUBACKs that are queued and not with the kernel yet */
+    int16_t cause;       /* enum fmx_status: the first failure, or why it was closed */
+    struct fmx_session session;
+    struct fmx_sendq sendq;
+    struct fmx_conn *next_dirty; /* has something to send; shard->dirty */
     uint64_t last_out_ns;
-    struct fmx_conn *next_dirty;   /* has something to send; shard->dirty */
-    struct fmx_conn *next_ready;   /* has carried packets that may go on; shard->ready */
-    struct fmx_conn *next_ended;   /* on_close is due; shard->ended */
-    struct fmx_conn *next_closed;  /* the slot may be freed; shard->closed */
-    struct fmx_conn *next_starved; /* waits for receive buffers; shard->starved */
-    uint32_t file;                 /* direct descriptor */
-    uint32_t turn;                 /* of `turn_share` */
-    uint32_t turn_share;           /* used up in this turn; a packet is 8, a PUBACK 1 */
-    uint16_t acks_due;             /* PUBACKs that are queued and not with the kernel yet */
-    size_t sending_bytes;          /* of the send in flight; 0: none */
-    enum fmx_status cause;         /* the first failure, or why it was closed */
-    int32_t sys_errno;             /* beside a −4xx cause */
-    uint8_t state;                 /* enum fmx_conn_state */
+    struct fmx_timer timer; /* the one deadline in force: connect, keep-alive, or end */
+    uint32_t next[FMX_LISTS_COUNT];
+    int16_t sys_errno; /* beside a −4xx cause */
+    uint8_t state;     /* enum fmx_conn_state */
     bool recv_armed : 1;
     bool recv_cancelled : 1;
     bool is_paused : 1;  /* too much waits in the carry: receiving is not armed */
@@ -85,15 +83,14 @@ struct fmx_conn {
     bool is_mute : 1;    /* a send has failed: nothing more can be said, but is still heard */
     bool out_waits : 1;  /* packets wait because our answers to them are not taken */
     bool is_dirty : 1;
-    bool is_ready : 1;
-    bool is_starved : 1;     /* waits in shard->starved for receive buffers */
     bool was_full : 1;       /* on_writable is owed */
-    bool is_closed : 1;      /* in shard->closed */
     bool role_holds : 1;     /* the slot outlives the connection until the role lets go */
     bool close_reported : 1; /* on_close was called */
     bool abrupt : 1;         /* end without a goodbye */
     bool linger_zero : 1;
 };
+
+static_assert(sizeof(struct fmx_conn) == 208, "with the role's part, four cache lines");
 
 static inline struct fmx_session_id fmx_conn_id_in(const struct fmx_conn *conn,
                                                    uint32_t shard_index)
@@ -174,7 +171,7 @@ void fmx_conn_receive_rest(struct fmx_conn *conn);
 void fmx_conn_wait(struct fmx_conn *conn);
 void fmx_conn_go_on(struct fmx_conn *conn);
 
-/* Looks at carried packets again; called once a turn for those in shard->ready. */
+/* Looks at carried packets again; called once a turn for those in FMX_LIST_READY. */
 void fmx_conn_on_ready(struct fmx_conn *conn);
 void fmx_conn_mark_ready(struct fmx_conn *conn);
 

@@ -62,7 +62,7 @@ static void pause_recv(struct fmx_conn *conn)
 static void resume_recv(struct fmx_conn *conn)
 {
     conn->is_paused = false;
-    if (!conn->recv_armed && !conn->is_starved && !conn->peer_ended) {
+    if (!conn->recv_armed && !fmx_list_has(conn, FMX_LIST_STARVED) && !conn->peer_ended) {
         fmx_conn_arm_recv(conn);
     }
 }
@@ -89,89 +89,89 @@ void fmx_conn_go_on(struct fmx_conn *conn)
 
 static void mark_starved(struct fmx_conn *conn)
 {
-    struct fmx_shard *shard = conn->shard;
-
-    fmx_count(&shard->counters.buffers_starved, 1);
-    fmx_ring_lend_more(shard->ring);
-    conn->is_starved = true;
-    conn->next_starved = NULL;
-    *shard->starved_tail = conn;
-    shard->starved_tail = &conn->next_starved;
+    fmx_count(&conn->shard->counters.buffers_starved, 1);
+    fmx_ring_lend_more(conn->shard->ring);
+    fmx_list_push(conn, FMX_LIST_STARVED);
 }
 
 void fmx_conn_mark_ready(struct fmx_conn *conn)
 {
-    struct fmx_shard *shard = conn->shard;
-
-    if (!conn->is_ready) {
-        conn->is_ready = true;
-        conn->next_ready = NULL;
-        *shard->ready_tail = conn;
-        shard->ready_tail = &conn->next_ready;
-    }
+    fmx_list_push(conn, FMX_LIST_READY);
 }
 
 /* ── carry ── */
 
 static uint32_t carry_bytes(const struct fmx_conn *conn)
 {
-    return conn->carry.end - conn->carry.begin;
+    return conn->carry == NULL ? 0 : conn->carry->end - conn->carry->begin;
 }
 
 static fmx_slice carry_span(const struct fmx_conn *conn)
 {
-    return (fmx_slice){.data = conn->carry.data + conn->carry.begin, .bytes = carry_bytes(conn)};
+    return (fmx_slice){.data = conn->carry->bytes + conn->carry->begin, .bytes = carry_bytes(conn)};
 }
 
-static bool make_carry_room(struct fmx_carry *carry, size_t bytes)
+/* What is carried begins at the front again. */
+static void close_up(struct fmx_carry *carry)
 {
     uint32_t held = carry->end - carry->begin;
 
-    if (carry->capacity - carry->end >= bytes) {
-        return true;
-    }
-    if (carry->begin > 0) {
-        memmove(carry->data, carry->data + carry->begin, held);
-        carry->begin = 0;
-        carry->end = held;
-    }
-    size_t wanted = held + bytes;
-    if (wanted <= carry->capacity) {
-        return true;
-    }
-    size_t grown = carry->capacity * 2ull > wanted ? carry->capacity * 2ull : wanted;
-    if (grown < CARRY_FIRST_BYTES) {
-        grown = CARRY_FIRST_BYTES;
-    }
-    uint8_t *data = grown > UINT32_MAX ? NULL : realloc(carry->data, grown);
-    if (data == NULL) {
+    memmove(carry->bytes, carry->bytes + carry->begin, held);
+    carry->begin = 0;
+    carry->end = held;
+}
+
+static bool grow_carry(struct fmx_conn *conn, size_t wanted)
+{
+    struct fmx_carry *carry = conn->carry;
+    size_t capacity = carry == NULL ? CARRY_FIRST_BYTES : carry->capacity * 2ull;
+
+    capacity = capacity > wanted ? capacity : wanted;
+    struct fmx_carry *grown =
+        capacity > UINT32_MAX ? NULL : realloc(carry, sizeof(*carry) + capacity);
+    if (grown == NULL) {
         return false;
     }
-    carry->data = data;
-    carry->capacity = (uint32_t)grown;
+    if (carry == NULL) {
+        grown->begin = grown->end = 0;
+    }
+    grown->capacity = (uint32_t)capacity;
+    conn->carry = grown;
     return true;
+}
+
+static bool make_carry_room(struct fmx_conn *conn, size_t bytes)
+{
+    size_t wanted = carry_bytes(conn) + bytes;
+
+    if (conn->carry == NULL) {
+        return grow_carry(conn, wanted);
+    }
+    if (conn->carry->capacity - conn->carry->end >= bytes) {
+        return true;
+    }
+    close_up(conn->carry);
+    return wanted <= conn->carry->capacity || grow_carry(conn, wanted);
 }
 
 static bool append_carry(struct fmx_conn *conn, fmx_slice bytes)
 {
-    struct fmx_carry *carry = &conn->carry;
-
     if (bytes.bytes == 0) {
         return true;
     }
-    if (!make_carry_room(carry, bytes.bytes)) {
+    if (!make_carry_room(conn, bytes.bytes)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return false;
     }
-    memcpy(carry->data + carry->end, bytes.data, bytes.bytes);
-    carry->end += (uint32_t)bytes.bytes;
+    memcpy(conn->carry->bytes + conn->carry->end, bytes.data, bytes.bytes);
+    conn->carry->end += (uint32_t)bytes.bytes;
     return true;
 }
 
 static void drop_carry(struct fmx_conn *conn)
 {
-    free(conn->carry.data);
-    conn->carry = (struct fmx_carry){0};
+    free(conn->carry);
+    conn->carry = NULL;
 }
 
 /* ── packets ── */
@@ -339,7 +339,7 @@ static fmx_slice feed_carry(struct fmx_conn *conn, fmx_slice span)
 {
     while (conn->state == FMX_CONN_OPEN && carry_bytes(conn) > 0) {
         size_t missing;
-        conn->carry.begin += (uint32_t)take_packets(conn, carry_span(conn), &missing);
+        conn->carry->begin += (uint32_t)take_packets(conn, carry_span(conn), &missing);
         if (carry_bytes(conn) == 0) {
             drop_carry(conn);
             break;
@@ -383,8 +383,9 @@ static void feed(struct fmx_conn *conn, fmx_slice span)
 /* Do whole packets lie in the carry, to be looked at later? */
 static bool has_waiting(const struct fmx_conn *conn)
 {
-    return carry_bytes(conn) > 0 && (conn->is_ready || conn->role_waits || conn->out_waits ||
-                                     conn->session.state == FMX_SESSION_EXPECT_VERDICT);
+    return carry_bytes(conn) > 0 &&
+           (fmx_list_has(conn, FMX_LIST_READY) || conn->role_waits || conn->out_waits ||
+            conn->session.state == FMX_SESSION_EXPECT_VERDICT);
 }
 
 /* Too much waits to be looked at: let TCP's window close. */

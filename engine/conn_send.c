@@ -200,13 +200,13 @@ void fmx_conn_flush(struct fmx_conn *conn)
         fmx_conn_join(conn);
         return;
     }
-    if (conn->sending_bytes > 0 || conn->sendq.bytes == 0 || conn->state > FMX_CONN_ENDING ||
+    if (conn->sendq.sending > 0 || conn->sendq.bytes == 0 || conn->state > FMX_CONN_ENDING ||
         conn->state < FMX_CONN_OPEN || (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
         return;
     }
     settle_acks(conn);
     unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, &bytes);
-    conn->sending_bytes = bytes;
+    conn->sendq.sending = (uint32_t)bytes;
     fmx_ring_prep_send(conn->shard->ring, conn->file, parts, count,
                        fmx_op_pack(FMX_OP_SEND, conn->slot.index, conn->slot.generation));
 }
@@ -250,8 +250,8 @@ void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
 {
     struct fmx_shard *shard = conn->shard;
 
-    FMX_ASSERT(conn->sending_bytes > 0);
-    conn->sending_bytes = 0;
+    FMX_ASSERT(conn->sendq.sending > 0);
+    conn->sendq.sending = 0;
     if (result < 0) {
         on_send_failed(conn, -result);
         return;

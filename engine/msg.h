@@ -132,8 +132,12 @@ struct fmx_msg {
         } deliver;
         struct {
             struct fmx_session_id session;
+            uint64_t since_ns; /* when CONNECT came */
+        } claiming;
+        struct {
+            struct fmx_session_id session;
             enum fmx_status cause;
-        } about; /* CLAIMING, KICK */
+        } about; /* KICK */
         struct {
             struct fmx_order *order;
             struct fmx_session_id session; /* ORDER_TO */

@@ -64,6 +64,13 @@ static size_t room_wanted(const struct fmx_sendq *queue, size_t bytes)
     return bytes > grown ? bytes : grown;
 }
 
+/* Bounds of a queue are far below: options.h. */
+static void count_in(struct fmx_sendq *queue, size_t bytes)
+{
+    FMX_ASSERT(bytes <= UINT32_MAX - queue->bytes);
+    queue->bytes += (uint32_t)bytes;
+}
+
 uint8_t *fmx_sendq_reserve(struct fmx_sendq *queue, struct fmx_pool *pool, size_t bytes)
 {
     struct fmx_piece *tail = queue->tail;
@@ -79,7 +86,7 @@ void fmx_sendq_commit(struct fmx_sendq *queue, size_t bytes)
     FMX_ASSERT(queue->tail != NULL && queue->tail->payload == NULL);
     FMX_ASSERT(queue->tail->capacity - queue->tail->end >= bytes);
     queue->tail->end += bytes;
-    queue->bytes += bytes;
+    count_in(queue, bytes);
 }
 
 bool fmx_sendq_refer(struct fmx_sendq *queue, struct fmx_pool *pool, struct fmx_payload *payload,
@@ -94,7 +101,7 @@ bool fmx_sendq_refer(struct fmx_sendq *queue, struct fmx_pool *pool, struct fmx_
     piece->data = bytes.data;
     piece->capacity = 0;
     piece->end = bytes.bytes;
-    queue->bytes += bytes.bytes;
+    count_in(queue, bytes.bytes);
     return true;
 }
 
@@ -133,7 +140,7 @@ static void drop_head(struct fmx_sendq *queue, struct fmx_pool *pool)
 void fmx_sendq_consume(struct fmx_sendq *queue, struct fmx_pool *pool, size_t bytes)
 {
     FMX_ASSERT(bytes <= queue->bytes);
-    queue->bytes -= bytes;
+    queue->bytes -= (uint32_t)bytes;
     while (queue->head != NULL) {
         struct fmx_piece *piece = queue->head;
         size_t held = piece->end - piece->begin;

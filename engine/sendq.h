@@ -17,7 +17,8 @@ struct fmx_piece;
 struct fmx_sendq {
     struct fmx_piece *head;
     struct fmx_piece *tail;
-    size_t bytes; /* committed and not yet consumed */
+    uint32_t bytes;   /* committed and not yet consumed */
+    uint32_t sending; /* the first of them that are in the kernel; 0: no send is in flight */
 };
 
 /* Contiguous room for `bytes` at the end, or NULL if memory ran out. Valid until the next call. */

@@ -308,23 +308,19 @@ static void take_timers(struct fmx_shard *shard)
 /* Those that were ready when the step began; who becomes ready again waits for the next turn. */
 static void take_ready(struct fmx_shard *shard)
 {
-    struct fmx_conn *conn = shard->ready;
+    struct fmx_list ready = fmx_list_take(shard, FMX_LIST_READY);
+    struct fmx_conn *conn;
 
-    shard->ready = NULL;
-    shard->ready_tail = &shard->ready;
-    while (conn != NULL) {
-        struct fmx_conn *next = conn->next_ready;
-        conn->is_ready = false;
+    while ((conn = fmx_list_pop(shard, &ready, FMX_LIST_READY)) != NULL) {
         fmx_conn_on_ready(conn);
-        conn = next;
     }
 }
 
 static void take_ends(struct fmx_shard *shard)
 {
-    while (shard->ended != NULL) {
-        struct fmx_conn *conn = shard->ended;
-        shard->ended = conn->next_ended;
+    struct fmx_conn *conn;
+
+    while ((conn = fmx_list_pop(shard, &shard->lists[FMX_LIST_ENDED], FMX_LIST_ENDED)) != NULL) {
         fmx_conn_report_close(conn);
     }
 }
@@ -346,13 +342,10 @@ static void settle(struct fmx_shard *shard)
 
 static void rearm_starved(struct fmx_shard *shard)
 {
-    for (unsigned i = 0; i < REARM_MAX && shard->starved != NULL; i++) {
-        struct fmx_conn *conn = shard->starved;
-        shard->starved = conn->next_starved;
-        if (shard->starved == NULL) {
-            shard->starved_tail = &shard->starved;
-        }
-        conn->is_starved = false;
+    struct fmx_list *starved = &shard->lists[FMX_LIST_STARVED];
+
+    for (unsigned i = 0; i < REARM_MAX && starved->first != 0; i++) {
+        struct fmx_conn *conn = fmx_list_pop(shard, starved, FMX_LIST_STARVED);
         if (conn->state <= FMX_CONN_ENDING && !conn->is_paused) {
             fmx_conn_arm_recv(conn);
         } else {
@@ -378,18 +371,16 @@ static void flush_dirty(struct fmx_shard *shard)
 
 static void free_closed(struct fmx_shard *shard)
 {
-    struct fmx_conn *conn = shard->closed;
+    struct fmx_list closed = fmx_list_take(shard, FMX_LIST_CLOSED);
+    struct fmx_conn *conn;
 
-    shard->closed = NULL;
-    while (conn != NULL) {
-        struct fmx_conn *next = conn->next_closed;
-        if (conn->is_ready || conn->is_starved || conn->is_dirty) {
-            conn->next_closed = shard->closed; /* still in a list: next turn */
-            shard->closed = conn;
+    while ((conn = fmx_list_pop(shard, &closed, FMX_LIST_CLOSED)) != NULL) {
+        if (fmx_list_has(conn, FMX_LIST_READY) || fmx_list_has(conn, FMX_LIST_STARVED) ||
+            conn->is_dirty) {
+            fmx_list_push(conn, FMX_LIST_CLOSED); /* next turn */
         } else {
             fmx_conn_release(conn);
         }
-        conn = next;
     }
 }
 
@@ -397,8 +388,12 @@ static uint64_t wait_allowed(struct fmx_shard *shard)
 {
     uint64_t look_ns = UINT64_MAX;
 
-    if (shard->ready != NULL || shard->ended != NULL || shard->starved != NULL ||
-        shard->closed != NULL || shard->spills[shard->index].count > 0) {
+    for (unsigned kind = 0; kind < FMX_LISTS_COUNT; kind++) {
+        if (shard->lists[kind].first != 0) {
+            return 0;
+        }
+    }
+    if (shard->spills[shard->index].count > 0) {
         return 0;
     }
     if (fmx_shard_has_spills(shard)) {
@@ -471,8 +466,6 @@ static enum fmx_status open_parts(struct fmx_shard *shard)
     const struct fmx_shard_options *options = shard->options;
     uint32_t slot_bytes = (uint32_t)sizeof(struct fmx_conn) + options->role->session_bytes;
 
-    shard->ready_tail = &shard->ready;
-    shard->starved_tail = &shard->starved;
     shard->scratch = malloc(FMX_SHARD_SCRATCH_BYTES);
     shard->spills = calloc(shard->shards_count, sizeof(*shard->spills));
     shard->to_wake = calloc((shard->shards_count + 63) / 64, sizeof(*shard->to_wake));

@@ -61,12 +61,7 @@ struct fmx_shard {
     struct fmx_pool pool;
 
     struct fmx_conn *dirty; /* something to send */
-    struct fmx_conn *ready; /* carried packets to look at */
-    struct fmx_conn **ready_tail;
-    struct fmx_conn *ended;   /* on_close due */
-    struct fmx_conn *closed;  /* slots to free */
-    struct fmx_conn *starved; /* receiving ended for want of buffers; a few are armed each turn */
-    struct fmx_conn **starved_tail;
+    struct fmx_list lists[FMX_LISTS_COUNT];
 
     struct fmx_listener listeners[FMX_LISTENERS_MAX];
     uint32_t listeners_count;

@@ -6,6 +6,7 @@
  *                 acknowledged goes in front, and the whole moves with the session
  * Invariants:     (1) entries with a packet identifier come before those without
  *                 (2) one reference of each payload belongs to its entry
+ *                 (3) a ring has an entry
  * Memory:         the ring of entries; freed when empty
  * Threads:        the shard that owns it; a parcel belongs to the message it travels in
  * Limits:         none here: the owner knows the session's bounds
@@ -16,53 +17,59 @@
 
 #define FIRST_ENTRIES 8u
 
-static struct fmx_backlog_entry *entry_at(const struct fmx_backlog *backlog, uint32_t i)
+static struct fmx_backlog_entry *entry_at(struct fmx_backlog_ring *ring, uint32_t i)
 {
-    return &backlog->entries[(backlog->first + i) & (backlog->capacity - 1)];
+    return &ring->entries[(ring->first + i) & (ring->capacity - 1)];
 }
 
 static bool grow(struct fmx_backlog *backlog)
 {
-    uint32_t capacity = backlog->capacity == 0 ? FIRST_ENTRIES : backlog->capacity * 2;
-    struct fmx_backlog_entry *entries = malloc(capacity * sizeof(*entries));
+    struct fmx_backlog_ring *old = backlog->ring;
+    uint32_t capacity = old == NULL ? FIRST_ENTRIES : old->capacity * 2;
+    struct fmx_backlog_ring *grown = malloc(sizeof(*grown) + capacity * sizeof(grown->entries[0]));
 
-    if (entries == NULL) {
+    if (grown == NULL) {
         return false;
     }
-    for (uint32_t i = 0; i < backlog->count; i++) {
-        entries[i] = *entry_at(backlog, i);
+    *grown = (struct fmx_backlog_ring){.count = fmx_backlog_count(backlog),
+                                       .capacity = capacity,
+                                       .bytes = fmx_backlog_bytes(backlog)};
+    for (uint32_t i = 0; i < grown->count; i++) {
+        grown->entries[i] = *entry_at(old, i);
     }
-    free(backlog->entries);
-    backlog->entries = entries;
-    backlog->capacity = capacity;
-    backlog->first = 0;
+    free(old);
+    backlog->ring = grown;
     return true;
 }
 
 bool fmx_backlog_push(struct fmx_backlog *backlog, const struct fmx_backlog_entry *entry)
 {
-    if (backlog->count == backlog->capacity && !grow(backlog)) {
+    bool is_full = backlog->ring == NULL || backlog->ring->count == backlog->ring->capacity;
+
+    if (is_full && !grow(backlog)) {
         return false;
     }
-    backlog->count++;
-    *entry_at(backlog, backlog->count - 1) = *entry;
-    backlog->bytes += fmx_payload_bytes(entry->payload);
+    struct fmx_backlog_ring *ring = backlog->ring;
+    *entry_at(ring, ring->count++) = *entry;
+    ring->bytes += fmx_payload_bytes(entry->payload);
     return true;
 }
 
 bool fmx_backlog_pop(struct fmx_backlog *backlog, struct fmx_backlog_entry *out_entry)
 {
-    if (backlog->count == 0) {
+    struct fmx_backlog_ring *ring = backlog->ring;
+
+    if (ring == NULL) {
         return false;
     }
-    *out_entry = *entry_at(backlog, 0);
-    backlog->first = (backlog->first + 1) & (backlog->capacity - 1);
-    backlog->count--;
-    backlog->bytes -= fmx_payload_bytes(out_entry->payload);
-    if (backlog->count == 0) {
-        FMX_ASSERT(backlog->bytes == 0);
-        free(backlog->entries);
-        *backlog = (struct fmx_backlog){0};
+    *out_entry = *entry_at(ring, 0);
+    ring->first = (ring->first + 1) & (ring->capacity - 1);
+    ring->count--;
+    ring->bytes -= fmx_payload_bytes(out_entry->payload);
+    if (ring->count == 0) {
+        FMX_ASSERT(ring->bytes == 0);
+        free(ring);
+        backlog->ring = NULL;
     }
     return true;
 }
@@ -72,8 +79,7 @@ uint32_t fmx_backlog_append(struct fmx_backlog *into, struct fmx_backlog *from)
     struct fmx_backlog_entry entry;
     uint32_t dropped = 0;
 
-    if (into->count == 0) {
-        fmx_backlog_wipe(into);
+    if (into->ring == NULL) {
         *into = *from;
         *from = (struct fmx_backlog){0};
         return 0;
@@ -94,8 +100,6 @@ void fmx_backlog_wipe(struct fmx_backlog *backlog)
     while (fmx_backlog_pop(backlog, &entry)) {
         fmx_payload_give(entry.payload);
     }
-    free(backlog->entries);
-    *backlog = (struct fmx_backlog){0};
 }
 
 uint32_t fmx_backlog_export(struct fmx_backlog *backlog)
@@ -120,13 +124,13 @@ uint32_t fmx_backlog_export(struct fmx_backlog *backlog)
 struct fmx_parcel *fmx_parcel_pack(struct fmx_backlog *backlog, uint32_t *out_dropped)
 {
     uint32_t dropped = fmx_backlog_export(backlog);
-    struct fmx_parcel *parcel = backlog->count > 0 ? malloc(sizeof(*parcel)) : NULL;
+    struct fmx_parcel *parcel = backlog->ring != NULL ? malloc(sizeof(*parcel)) : NULL;
 
     if (parcel != NULL) {
         parcel->backlog = *backlog;
         *backlog = (struct fmx_backlog){0};
     }
-    *out_dropped = dropped + backlog->count;
+    *out_dropped = dropped + fmx_backlog_count(backlog);
     fmx_backlog_wipe(backlog);
     return parcel;
 }

@@ -11,23 +11,39 @@ struct fmx_backlog_entry {
     uint16_t packet_id; /* it was sent under this identifier and not acknowledged; 0: never sent */
 };
 
-/* All zero is an empty backlog, which owns nothing. */
-struct fmx_backlog {
-    struct fmx_backlog_entry *entries; /* a ring */
+struct fmx_backlog_ring {
     uint32_t first;
     uint32_t count;
-    uint32_t capacity; /* power of two, or 0 */
+    uint32_t capacity; /* power of two */
     uint64_t bytes;    /* of all payloads, as fmx_payload_bytes counts */
+    struct fmx_backlog_entry entries[];
 };
+
+/* All zero is an empty backlog, which owns nothing: most sessions have one. */
+struct fmx_backlog {
+    struct fmx_backlog_ring *ring;
+};
+
+static inline uint32_t fmx_backlog_count(const struct fmx_backlog *backlog)
+{
+    return backlog->ring == NULL ? 0 : backlog->ring->count;
+}
+
+static inline uint64_t fmx_backlog_bytes(const struct fmx_backlog *backlog)
+{
+    return backlog->ring == NULL ? 0 : backlog->ring->bytes;
+}
 
 /* Takes over the entry's reference. False if memory ran out: the reference stays the caller's. */
 bool fmx_backlog_push(struct fmx_backlog *backlog, const struct fmx_backlog_entry *entry);
 
-/* The entry at a place counted from the oldest, below `count`. */
+/* The entry at a place counted from the oldest, below the count. */
 static inline const struct fmx_backlog_entry *fmx_backlog_at(const struct fmx_backlog *backlog,
                                                              uint32_t place)
 {
-    return &backlog->entries[(backlog->first + place) & (backlog->capacity - 1)];
+    const struct fmx_backlog_ring *ring = backlog->ring;
+
+    return &ring->entries[(ring->first + place) & (ring->capacity - 1)];
 }
 
 /* The oldest, whose reference is now the caller's. False if empty. */

@@ -346,7 +346,7 @@ static void give_qos0(struct fan *fan, struct fmx_conn *conn)
 
 static void give_qos1(struct fan *fan, struct fmx_conn *conn)
 {
-    if (fmx_gateway_part(conn)->backlog.count > 0 || fmx_conn_is_full(conn) ||
+    if (fmx_backlog_count(&fmx_gateway_part(conn)->backlog) > 0 || fmx_conn_is_full(conn) ||
         !fmx_conn_make_window(conn)) {
         keep_for_later(fan, conn);
     } else if (is_over_rate(fan, conn, 1)) {
@@ -418,7 +418,7 @@ static void keep_for_absent(struct fan *fan, struct fmx_identity *identity)
     struct fmx_gateway_shard *gateway = fan->gateway;
     struct fmx_backlog *backlog = &identity->kept->backlog;
     fmx_slice key = fmx_blob_slice(identity->client_id);
-    uint32_t before = backlog->count;
+    uint32_t before = fmx_backlog_count(backlog);
     struct fmx_backlog_entry oldest;
 
     if (!may_be_kept(fan, fmx_gateway_limits_of(gateway, key)) || !push_for_absent(fan, identity)) {
@@ -431,7 +431,7 @@ static void keep_for_absent(struct fan *fan, struct fmx_identity *identity)
         fmx_payload_give(oldest.payload);
         fmx_count(&gateway->shard->counters.dropped_qos1, 1);
     }
-    fmx_count(&gateway->shard->counters.stored_now, backlog->count);
+    fmx_count(&gateway->shard->counters.stored_now, fmx_backlog_count(backlog));
     fmx_count_down(&gateway->shard->counters.stored_now, before);
 }
 
@@ -457,7 +457,7 @@ void fmx_gateway_make_wait(struct fmx_conn *publisher)
     if (!part->is_congested) {
         part->is_congested = true;
         part->next_congested = gateway->congested;
-        gateway->congested = publisher;
+        gateway->congested = publisher->slot.index + 1;
         fmx_conn_wait(publisher);
     }
 }

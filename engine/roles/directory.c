@@ -88,7 +88,7 @@ static void forget(struct fmx_directory *directory, struct fmx_identity *identit
     }
     fmx_wheel_disarm(&directory->shard->wheel, &kept->expiry);
     directory->events->forget(directory->shard, kept);
-    fmx_count_down(&directory->shard->counters.stored_now, kept->backlog.count);
+    fmx_count_down(&directory->shard->counters.stored_now, fmx_backlog_count(&kept->backlog));
     fmx_backlog_wipe(&kept->backlog);
     free(kept);
     identity->kept = NULL;
@@ -159,7 +159,8 @@ static void answer(struct fmx_directory *directory, const struct fmx_msg *claim,
         answer.claimed.rates = directory->events->recall(directory->shard, identity->hash);
         answer.claimed.is_kept = identity->kept != NULL;
         if (identity->kept != NULL) {
-            fmx_count_down(&directory->shard->counters.stored_now, identity->kept->backlog.count);
+            fmx_count_down(&directory->shard->counters.stored_now,
+                           fmx_backlog_count(&identity->kept->backlog));
             answer.claimed.parcel = fmx_parcel_pack(&identity->kept->backlog, &dropped);
             fmx_count(&directory->shard->counters.dropped_qos1, dropped);
         }
@@ -306,16 +307,16 @@ static void take_parcel(struct fmx_directory *directory, struct fmx_kept *kept,
                         struct fmx_parcel *parcel)
 {
     struct fmx_backlog later = kept->backlog;
-    uint32_t before = later.count;
+    uint32_t before = fmx_backlog_count(&later);
 
     kept->backlog = (struct fmx_backlog){0};
     uint32_t dropped = fmx_parcel_unpack(parcel, &kept->backlog);
     dropped += fmx_backlog_append(&kept->backlog, &later);
-    for (uint32_t i = 0; i < kept->backlog.count; i++) {
+    for (uint32_t i = 0; i < fmx_backlog_count(&kept->backlog); i++) {
         directory->events->stored(directory->shard, kept,
                                   fmx_backlog_at(&kept->backlog, i)->payload);
     }
-    fmx_count(&directory->shard->counters.stored_now, kept->backlog.count);
+    fmx_count(&directory->shard->counters.stored_now, fmx_backlog_count(&kept->backlog));
     fmx_count_down(&directory->shard->counters.stored_now, before);
     fmx_count(&directory->shard->counters.dropped_qos1, dropped);
 }

@@ -83,8 +83,8 @@ struct fmx_gateway_shard {
     uint32_t wants_all_count;
     uint64_t assigned; /* client ids made up so far */
     uint64_t assigned_seed;
-    struct fmx_conn *congested; /* publishers that wait for another shard's inbox */
-    uint8_t *filter_scratch;    /* 65,535 bytes */
+    uint32_t congested;      /* the first publisher that waits for another's inbox: slot, from 1 */
+    uint8_t *filter_scratch; /* 65,535 bytes */
 };
 
 /* An order that ends as STORED once the store has committed `sequence`. */
@@ -107,24 +107,22 @@ struct fmx_gateway_session_part {
     uint8_t *names; /* the key (open: client id; platform: user name), then what callbacks want
                        (open: user name; platform: logical client id) */
     struct fmx_device_state *device; /* platform only */
-    uint64_t hash;                   /* of the key */
-    uint64_t since_ns;               /* when CONNECT came */
     struct fmx_backlog backlog;      /* QoS 1 that waits for the window or for room */
-    struct fmx_conn *next_congested;
-    uint32_t identity;      /* at home */
-    uint32_t subscriptions; /* chain in this shard's router, unless its state is at home */
+    uint32_t next_congested;         /* slot, counted from 1; 0: none */
+    uint32_t identity;               /* at home */
+    uint32_t subscriptions;          /* chain in this shard's router, unless its state is at home */
     uint32_t subscriptions_count;
     uint16_t key_bytes;
     uint16_t rest_bytes;
-    uint8_t claim; /* enum fmx_claim_state */
-    bool is_kept;  /* its state is at home: subscriptions there, messages via there */
-    bool is_open;  /* on_open was called, sessions_now counts it */
-    bool is_congested;
-    bool id_is_assigned; /* the server made the client id up */
+    uint8_t claim;           /* enum fmx_claim_state */
+    bool is_kept : 1;        /* its state is at home: subscriptions there, messages via there */
+    bool is_open : 1;        /* on_open was called, sessions_now counts it */
+    bool is_congested : 1;   /* waits in the shard's list */
+    bool id_is_assigned : 1; /* the server made the client id up */
 };
 
-static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_gateway_session_part) <= 384,
-              "what a quiet session costs");
+static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_gateway_session_part) == 256,
+              "a quiet session is four cache lines");
 
 static inline struct fmx_gateway_shard *fmx_gateway_of(struct fmx_shard *shard)
 {
@@ -175,6 +173,9 @@ static inline const struct fmx_limits *fmx_gateway_limits(struct fmx_conn *conn)
     return device != NULL ? &device->product->limits
                           : &fmx_gateway_of(conn->shard)->open_product->limits;
 }
+
+/* The hash of a session's key: it names the home. */
+uint64_t fmx_gateway_hash(struct fmx_conn *conn);
 
 /* Names of a platform session; empty in the open profile. */
 fmx_slice fmx_gateway_product_key(const struct fmx_gateway_session_part *part);
@@ -288,7 +289,8 @@ void fmx_gateway_on_deliver(struct fmx_gateway_shard *gateway, struct fmx_msg *m
 static inline bool fmx_gateway_is_over(const struct fmx_limits *limits,
                                        const struct fmx_backlog *backlog)
 {
-    return backlog->count > limits->queue_messages_max || backlog->bytes > limits->queue_bytes_max;
+    return fmx_backlog_count(backlog) > limits->queue_messages_max ||
+           fmx_backlog_bytes(backlog) > limits->queue_bytes_max;
 }
 
 /* The limits of the session with this key, wherever it is. */

@@ -60,7 +60,6 @@ bool fmx_gateway_split_key(fmx_slice key, fmx_slice *out_product_key, fmx_slice 
 
 bool fmx_gateway_keep_names(struct fmx_conn *conn, fmx_slice key, fmx_slice rest)
 {
-    struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
 
     part->names = malloc(key.bytes + rest.bytes + 1);
@@ -78,8 +77,13 @@ bool fmx_gateway_keep_names(struct fmx_conn *conn, fmx_slice key, fmx_slice rest
     part->rest_bytes = (uint16_t)rest.bytes;
     part->subscriptions = FMX_SUBSCRIPTION_NONE;
     part->identity = FMX_IDENTITY_NONE;
-    part->hash = fmx_topic_hash(key, gateway->gateway->hash_seed);
     return true;
+}
+
+uint64_t fmx_gateway_hash(struct fmx_conn *conn)
+{
+    return fmx_topic_hash(fmx_gateway_key(fmx_gateway_part(conn)),
+                          fmx_gateway_of(conn->shard)->gateway->hash_seed);
 }
 
 /* ── CONNECT ── */
@@ -144,9 +148,10 @@ bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *co
  */
 void fmx_gateway_claim(struct fmx_conn *conn)
 {
-    struct fmx_msg claiming = {.kind = FMX_MSG_CLAIMING, .about = {.session = fmx_conn_id(conn)}};
+    struct fmx_msg claiming = {
+        .kind = FMX_MSG_CLAIMING,
+        .claiming = {.session = fmx_conn_id(conn), .since_ns = conn->shard->now_ns}};
 
-    fmx_gateway_part(conn)->since_ns = conn->shard->now_ns;
     fmx_shard_post(conn->shard, conn->shard->index, &claiming);
 }
 
@@ -165,7 +170,8 @@ static uint8_t claim_flags(const struct fmx_gateway_session_part *part)
 
 void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
 {
-    struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->about.session);
+    struct fmx_conn *conn = fmx_shard_find(gateway->shard, message->claiming.session);
+    uint64_t since_ns = message->claiming.since_ns;
 
     if (conn == NULL || conn->state != FMX_CONN_OPEN) {
         return;
@@ -177,18 +183,19 @@ void fmx_gateway_on_claiming(struct fmx_gateway_shard *gateway, const struct fmx
         return;
     }
     if (conn->peer_ended) { /* what it had said still counts, but its client may be back by now */
-        part->since_ns -= ENDED_IS_OLDER_NS;
+        since_ns -= ENDED_IS_OLDER_NS;
     }
+    uint64_t hash = fmx_gateway_hash(conn);
     part->claim = FMX_CLAIM_WAITING;
     struct fmx_msg claim = {.kind = FMX_MSG_CLAIM,
                             .claim = {.session = fmx_conn_id(conn),
                                       .client_id = client_id,
-                                      .hash = part->hash,
-                                      .since_ns = part->since_ns,
+                                      .hash = hash,
+                                      .since_ns = since_ns,
                                       .expiry_s = conn->session.session_expiry_s,
                                       .clean = conn->session.clean,
                                       .flags = claim_flags(part)}};
-    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &claim);
+    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, hash), &claim);
 }
 
 static void report_open(struct fmx_conn *conn, bool session_present)
@@ -265,7 +272,7 @@ static void hand_over(struct fmx_conn *conn)
     struct fmx_msg released = {.kind = FMX_MSG_RELEASED,
                                .identity = part->identity,
                                .released = {.session = fmx_conn_id(conn),
-                                            .hash = part->hash,
+                                            .hash = fmx_gateway_hash(conn),
                                             .rates = rates_of(part),
                                             .expiry_s = conn->session.session_expiry_s}};
     uint32_t dropped = 0;
@@ -276,7 +283,7 @@ static void hand_over(struct fmx_conn *conn)
         fmx_count(&conn->shard->counters.dropped_qos1, dropped);
     }
     part->claim = FMX_CLAIM_NONE;
-    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &released);
+    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, released.released.hash), &released);
 }
 
 void fmx_gateway_on_release(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
@@ -307,10 +314,10 @@ void fmx_gateway_session_ended(struct fmx_conn *conn)
         struct fmx_msg gone = {.kind = FMX_MSG_GONE,
                                .identity = part->identity,
                                .gone = {.session = fmx_conn_id(conn),
-                                        .hash = part->hash,
+                                        .hash = fmx_gateway_hash(conn),
                                         .rates = rates_of(part),
                                         .is_final = is_final}};
-        fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &gone);
+        fmx_shard_post(conn->shard, fmx_gateway_home(gateway, gone.gone.hash), &gone);
         part->claim = is_final ? FMX_CLAIM_NONE : FMX_CLAIM_LEAVING;
         if (!is_final && (!conn->shard->stopping || gateway->gateway->store != NULL)) {
             fmx_conn_hold(conn);

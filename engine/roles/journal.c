@@ -153,8 +153,7 @@ void fmx_journal_settle_from(struct fmx_conn *conn, const struct fmx_payload *pa
     struct fmx_msg message = {.kind = FMX_MSG_SETTLED, .settled = {.store_id = payload->store_id}};
 
     if (payload->store_id != 0) {
-        fmx_shard_post(conn->shard, fmx_gateway_home(gateway, fmx_gateway_part(conn)->hash),
-                       &message);
+        fmx_shard_post(conn->shard, fmx_gateway_home(gateway, fmx_gateway_hash(conn)), &message);
     }
 }
 

@@ -264,7 +264,7 @@ static bool may_register_now(struct fmx_conn *conn)
     uint32_t per_minute = fmx_gateway_limits(conn)->connects_per_minute;
 
     if (per_minute == FMX_UNLIMITED ||
-        fmx_connect_rate_allows(&gateway->connect_rate, ~fmx_gateway_part(conn)->hash, per_minute,
+        fmx_connect_rate_allows(&gateway->connect_rate, ~fmx_gateway_hash(conn), per_minute,
                                 conn->shard->now_ns)) {
         return true;
     }

@@ -279,7 +279,7 @@ static bool take_answer(struct fmx_conn *conn, const struct fmx_publish *publish
                         const struct fmx_dialect_topic *topic)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
-    uint64_t hash = fmx_gateway_part(conn)->hash;
+    uint64_t hash = fmx_gateway_hash(conn);
     uint64_t message_id;
     uint32_t home;
 

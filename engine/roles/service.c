@@ -280,7 +280,7 @@ static void query(struct fmx_gateway_shard *gateway, struct fmx_identity *identi
 
     if (identity != NULL && identity->kept != NULL) {
         state.subscriptions_count = identity->kept->subscriptions_count;
-        state.stored_count = identity->kept->backlog.count;
+        state.stored_count = fmx_backlog_count(&identity->kept->backlog);
         state.since_ms = identity->kept->away_ms;
     }
     if (identity != NULL && !fmx_session_id_equal(identity->owner, FMX_SESSION_NONE)) {

@@ -304,7 +304,7 @@ static void send_home(struct fmx_conn *conn, const struct fmx_packet *packet)
                                             .is_unsubscribe = packet->kind == FMX_UNSUBSCRIBE,
                                             .version = conn->session.version}};
     fmx_conn_wait(conn);
-    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, part->hash), &message);
+    fmx_shard_post(conn->shard, fmx_gateway_home(gateway, fmx_gateway_hash(conn)), &message);
 }
 
 void fmx_gateway_on_subscribe(struct fmx_conn *conn, const struct fmx_packet *packet)

@@ -135,7 +135,7 @@ void fmx_gateway_pump(struct fmx_conn *conn)
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     struct fmx_backlog_entry entry;
 
-    while (part->backlog.count > 0 && conn->session.state == FMX_SESSION_OPEN &&
+    while (fmx_backlog_count(&part->backlog) > 0 && conn->session.state == FMX_SESSION_OPEN &&
            !fmx_conn_is_full(conn) && fmx_conn_make_window(conn) && has_share(conn)) {
         (void)fmx_backlog_pop(&part->backlog, &entry);
         if (fmx_payload_is_expired(entry.payload, conn->shard->now_ns)) {
@@ -207,11 +207,11 @@ static bool has_congestion(const struct fmx_gateway_shard *gateway)
 
 void fmx_gateway_go_on(struct fmx_gateway_shard *gateway)
 {
-    if (gateway->congested == NULL || has_congestion(gateway)) {
+    if (gateway->congested == 0 || has_congestion(gateway)) {
         return;
     }
-    while (gateway->congested != NULL) {
-        struct fmx_conn *conn = gateway->congested;
+    while (gateway->congested != 0) {
+        struct fmx_conn *conn = fmx_slab_at(&gateway->shard->conns, gateway->congested - 1);
         gateway->congested = fmx_gateway_part(conn)->next_congested;
         fmx_gateway_part(conn)->is_congested = false;
         fmx_conn_go_on(conn);
@@ -220,15 +220,16 @@ void fmx_gateway_go_on(struct fmx_gateway_shard *gateway)
 
 void fmx_gateway_forget_congested(struct fmx_conn *conn)
 {
-    struct fmx_conn **link = &fmx_gateway_of(conn->shard)->congested;
+    uint32_t *link = &fmx_gateway_of(conn->shard)->congested;
 
     while (fmx_gateway_part(conn)->is_congested) {
-        FMX_ASSERT(*link != NULL);
-        if (*link == conn) {
+        FMX_ASSERT(*link != 0);
+        if (*link == conn->slot.index + 1) {
             *link = fmx_gateway_part(conn)->next_congested;
             fmx_gateway_part(conn)->is_congested = false;
         } else {
-            link = &fmx_gateway_part(*link)->next_congested;
+            struct fmx_conn *other = fmx_slab_at(&conn->shard->conns, *link - 1);
+            link = &fmx_gateway_part(other)->next_congested;
         }
     }
 }

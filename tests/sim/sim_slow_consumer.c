@@ -181,7 +181,7 @@ static void check_bounds(void)
         struct fmx_conn *conn;
         while ((conn = fmx_slab_next(&fmx_story_shard(&story.story, i)->conns, &cursor)) != NULL) {
             STORY_ASSERT(conn->sendq.bytes <= QUEUE_BYTES + 2 * PAYLOAD_BYTES);
-            STORY_ASSERT(fmx_gateway_part(conn)->backlog.count <=
+            STORY_ASSERT(fmx_backlog_count(&fmx_gateway_part(conn)->backlog) <=
                          WAITING_MAX + (conn->state > FMX_CONN_OPEN)); /* the one too many */
         }
     }

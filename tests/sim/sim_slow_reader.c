@@ -93,7 +93,7 @@ static void look_at_carries(void)
     struct fmx_conn *conn;
 
     while ((conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
-        size_t held = conn->carry.end - conn->carry.begin;
+        size_t held = conn->carry == NULL ? 0 : conn->carry->end - conn->carry->begin;
         carry_most = held > carry_most ? held : carry_most;
     }
 }

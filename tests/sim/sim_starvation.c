@@ -80,7 +80,8 @@ static void check_all_armed(void)
     for (uint32_t i = 0; i < fmx_mux_shards_count(story.mux); i++) {
         struct fmx_shard *shard = fmx_story_shard(&story, i);
         struct fmx_sim_look look = fmx_sim_look(shard->ring);
-        STORY_ASSERT(shard->starved == NULL && shard->ready == NULL);
+        STORY_ASSERT(shard->lists[FMX_LIST_STARVED].first == 0 &&
+                     shard->lists[FMX_LIST_READY].first == 0);
         STORY_ASSERT(look.recvs == shard->conns.used && look.accepts == 1);
         STORY_ASSERT(look.buffers_lent == story.options.recv_buffers_count);
     }

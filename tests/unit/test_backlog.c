@@ -81,25 +81,25 @@ static void append(struct fmx_prng *prng, uint64_t seed, uint64_t *number)
         push(&more, &twin, (*number)++, fmx_prng_below(prng, 100));
     }
     FMX_SEED_ASSERT(seed, fmx_backlog_append(&backlog, &more) == 0);
-    FMX_SEED_ASSERT(seed, more.count == 0 && more.entries == NULL);
+    FMX_SEED_ASSERT(seed, more.ring == NULL);
 }
 
 static void cross(uint64_t seed)
 {
     uint32_t dropped = 1;
-    uint32_t count = backlog.count;
+    uint32_t count = fmx_backlog_count(&backlog);
     struct fmx_parcel *parcel = fmx_parcel_pack(&backlog, &dropped);
 
     FMX_SEED_ASSERT(seed, dropped == 0 && (parcel != NULL) == (count > 0));
-    FMX_SEED_ASSERT(seed, backlog.count == 0 && backlog.bytes == 0);
+    FMX_SEED_ASSERT(seed, fmx_backlog_count(&backlog) == 0 && fmx_backlog_bytes(&backlog) == 0);
     FMX_SEED_ASSERT(seed, fmx_parcel_unpack(parcel, &backlog) == 0);
 }
 
 static void check(uint64_t seed)
 {
-    FMX_SEED_ASSERT(seed, backlog.count == twin.end - twin.first);
-    FMX_SEED_ASSERT(seed, backlog.bytes == twin.bytes);
-    FMX_SEED_ASSERT(seed, backlog.count > 0 || backlog.entries == NULL);
+    FMX_SEED_ASSERT(seed, fmx_backlog_count(&backlog) == twin.end - twin.first);
+    FMX_SEED_ASSERT(seed, fmx_backlog_bytes(&backlog) == twin.bytes);
+    FMX_SEED_ASSERT(seed, fmx_backlog_count(&backlog) > 0 || backlog.ring == NULL);
 }
 
 static void play(uint64_t seed)
@@ -128,7 +128,8 @@ static void play(uint64_t seed)
         check(seed);
     }
     fmx_backlog_wipe(&backlog);
-    CU_ASSERT(backlog.count == 0 && backlog.bytes == 0 && backlog.entries == NULL);
+    CU_ASSERT(fmx_backlog_count(&backlog) == 0 && fmx_backlog_bytes(&backlog) == 0 &&
+              backlog.ring == NULL);
 }
 
 static void backlog_keeps_messages_in_the_order_they_came(void)
@@ -182,7 +183,7 @@ static void an_empty_parcel_is_no_parcel(void)
     CU_ASSERT_PTR_NULL(fmx_parcel_pack(&backlog, &dropped));
     CU_ASSERT_EQUAL(dropped, 0);
     CU_ASSERT_EQUAL(fmx_parcel_unpack(NULL, &backlog), 0);
-    CU_ASSERT_EQUAL(backlog.count, 0);
+    CU_ASSERT_EQUAL(fmx_backlog_count(&backlog), 0);
 }
 
 static const struct fmx_test_case cases[] = {
