@@ -3,11 +3,12 @@
  *
  * Why it is so:   a broker's figure says little without what the machine could do at best. This
  *                 program moves the same segments as a broker for bench_load's scenarios and
- *                 nothing else: it believes every byte, knows a topic by its last six digits,
- *                 and copies a run of publishes to one topic at once. A broker's rate divided by
- *                 this one's is its share of the floor.
- * Invariants:     (1) one send per connection and turn  (2) a subscriber has one topic
- * Limits:         65,536 connections, topics bench/000000 … bench/999999; ends after an hour
+ *                 nothing else: it believes every byte, knows a topic by its last six digits, and
+ *                 copies a run of publishes to one topic at once. A broker's rate divided by this
+ *                 one's is its share of the floor.
+ * Invariants:     (1) one send per connection and turn
+ *                 (2) a subscriber sends one SUBSCRIBE, of topics with consecutive numbers
+ * Limits:         65,536 connections, topics bench/000000 … bench/999999; ends after two hours
  * Not here:       sessions, time-outs, bounds, checks: none, on purpose
  */
 #include "bench/floor.h"
@@ -24,7 +25,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LIFETIME_S 3600
+#define LIFETIME_S           7200
+#define SUBSCRIBE_TOPICS_MAX 100u /* SUBACK's length fits one byte */
 
 static void append(struct floor_bytes *to, const void *bytes, size_t size)
 {
@@ -48,25 +50,30 @@ static void wipe(struct floor_bytes *bytes)
 void floor_on_open(struct floor *floor, uint32_t index)
 {
     bool queued = floor->conns[index].queued;
-    floor->conns[index] = (struct floor_conn){
-        .open = true, .queued = queued, .topic_number = FLOOR_NONE, .next = FLOOR_NONE};
+    floor->conns[index] = (struct floor_conn){.open = true, .queued = queued};
+}
+
+static void unsubscribe(struct floor_topic *topic, uint32_t index)
+{
+    for (uint32_t i = 0; i < topic->count; i++) {
+        if (topic->conns[i] == index) {
+            topic->conns[i] = topic->conns[--topic->count];
+            return;
+        }
+    }
 }
 
 void floor_on_close(struct floor *floor, uint32_t index)
 {
     struct floor_conn *conn = &floor->conns[index];
-    if (conn->topic_number != FLOOR_NONE) {
-        uint32_t *link = &floor->subscribers[conn->topic_number];
-        while (*link != index) {
-            link = &floor->conns[*link].next;
-        }
-        *link = conn->next;
+    for (uint32_t i = 0; i < conn->topics_count; i++) {
+        unsubscribe(&floor->topics[conn->first_topic + i], index);
     }
     wipe(&conn->out);
     wipe(&conn->sending);
     wipe(&conn->torn);
     conn->open = false;
-    conn->topic_number = FLOOR_NONE;
+    conn->topics_count = 0;
 }
 
 void floor_queue(struct floor *floor, uint32_t index)
@@ -84,18 +91,36 @@ static void reply(struct floor *floor, uint32_t index, const void *bytes, size_t
     floor_queue(floor, index);
 }
 
+static void add_subscriber(struct floor_topic *topic, uint32_t index)
+{
+    if (topic->count == topic->capacity) {
+        topic->capacity = topic->capacity > 0 ? 2 * topic->capacity : 1;
+        topic->conns = realloc(topic->conns, topic->capacity * sizeof *topic->conns);
+        if (!topic->conns) {
+            abort();
+        }
+    }
+    topic->conns[topic->count++] = index;
+}
+
 static void subscribe(struct floor *floor, uint32_t index, const struct wire_frame *frame)
 {
     struct floor_conn *conn = &floor->conns[index];
-    uint8_t suback[] = {WIRE_SUBACK << 4, 3, frame->body[0], frame->body[1],
-                        frame->body[frame->body_size - 1]};
-    const uint8_t *digits = frame->body + frame->body_size - 1 - WIRE_TOPIC_DIGITS;
-    if (conn->topic_number == FLOOR_NONE) {
-        conn->topic_number = wire_get_digits(digits);
-        conn->next = floor->subscribers[conn->topic_number];
-        floor->subscribers[conn->topic_number] = index;
+    size_t filter_size = 2 + (size_t)wire_get16(frame->body + 2) + 1;
+    uint32_t count = (uint32_t)((frame->body_size - 2) / filter_size);
+    uint8_t codes[SUBSCRIBE_TOPICS_MAX];
+    if (conn->topics_count > 0 || count < 1 || count > SUBSCRIBE_TOPICS_MAX) {
+        return;
     }
+    conn->first_topic = wire_get_digits(frame->body + 2 + filter_size - 1 - WIRE_TOPIC_DIGITS);
+    conn->topics_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        add_subscriber(&floor->topics[conn->first_topic + i], index);
+        codes[i] = frame->body[frame->body_size - 1];
+    }
+    uint8_t suback[] = {WIRE_SUBACK << 4, (uint8_t)(2 + count), frame->body[0], frame->body[1]};
     reply(floor, index, suback, sizeof suback);
+    reply(floor, index, codes, count);
 }
 
 /* Publishes that lie one behind the other and go to one topic. */
@@ -107,10 +132,9 @@ struct run {
 
 static void forward(struct floor *floor, struct run *run)
 {
-    uint32_t index = run->size > 0 ? floor->subscribers[run->topic_number] : FLOOR_NONE;
-    while (index != FLOOR_NONE) {
-        reply(floor, index, run->at, run->size);
-        index = floor->conns[index].next;
+    const struct floor_topic *topic = &floor->topics[run->topic_number];
+    for (uint32_t i = 0; run->size > 0 && i < topic->count; i++) {
+        reply(floor, topic->conns[i], run->at, run->size);
     }
     run->size = 0;
 }
@@ -216,13 +240,9 @@ static bool floor_open(struct floor *floor, uint16_t port)
     setrlimit(RLIMIT_NOFILE, &limit);
     floor->conns = calloc(FLOOR_CONNS_MAX, sizeof *floor->conns);
     floor->queue = calloc(FLOOR_CONNS_MAX, sizeof *floor->queue);
-    floor->subscribers = malloc(WIRE_TOPICS_MAX * sizeof *floor->subscribers);
+    floor->topics = calloc(WIRE_TOPICS_MAX + SUBSCRIBE_TOPICS_MAX, sizeof *floor->topics);
     floor->listener = open_listener(port);
-    if (!floor->conns || !floor->queue || !floor->subscribers || floor->listener < 0) {
-        return false;
-    }
-    memset(floor->subscribers, 0xff, WIRE_TOPICS_MAX * sizeof *floor->subscribers);
-    return true;
+    return floor->conns && floor->queue && floor->topics && floor->listener >= 0;
 }
 
 static bool pin(size_t cpu)

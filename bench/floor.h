@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #define FLOOR_CONNS_MAX 65536u
-#define FLOOR_NONE      UINT32_MAX
 
 /* Bytes of one connection that wait to leave. */
 struct floor_bytes {
@@ -23,18 +22,25 @@ struct floor_conn {
     struct floor_bytes out;
     struct floor_bytes sending; /* io_uring: lent to the kernel */
     struct floor_bytes torn;    /* the first part of a packet */
-    uint32_t topic_number;      /* what it subscribes to, or FLOOR_NONE */
-    uint32_t next;              /* the next subscriber of that topic */
+    uint32_t first_topic;       /* what it subscribes to: topics_count from here on */
+    uint32_t topics_count;
     bool open;
     bool queued;
     bool in_flight; /* io_uring: a send; epoll: waits for room in the socket */
     bool closing;
 };
 
+/* Who subscribes to a topic. */
+struct floor_topic {
+    uint32_t *conns;
+    uint32_t count;
+    uint32_t capacity;
+};
+
 struct floor {
-    struct floor_conn *conns; /* by descriptor, direct or plain */
-    uint32_t *subscribers;    /* first subscriber by topic number */
-    uint32_t *queue;          /* connections with bytes to send at the end of this turn */
+    struct floor_conn *conns;   /* by descriptor, direct or plain */
+    struct floor_topic *topics; /* by number */
+    uint32_t *queue;            /* connections with bytes to send at the end of this turn */
     uint32_t queue_count;
     uint32_t buffer_bytes;
     int listener;

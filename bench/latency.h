@@ -33,6 +33,9 @@ static inline void latency_add(struct latency *latency, uint64_t value_ns)
     }
 }
 
+/* The largest value that falls into a bucket. */
+uint64_t latency_upper_edge_ns(unsigned bucket);
+
 /* The value that `share` (0 … 1) of the entries do not exceed, in microseconds; 0 when empty. */
 double latency_percentile_us(const struct latency *latency, double share);
 

@@ -4,6 +4,7 @@
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
+#include "bench/latency.h"
 #include "bench/wire.h"
 
 #include <netinet/in.h>
@@ -13,11 +14,14 @@
 
 #define LOAD_SOURCE_PORTS_MAX 7000u
 #define LOAD_PAYLOAD_MAX      (1u << 20)
-#define LOAD_DIAL_TIMEOUT_NS  90000000000ull
+#define LOAD_SECOND_NS        1000000000ull
+#define LOAD_SPIN_NS          50000ull /* before a planned time this program no longer sleeps */
 
 struct load_options {
     const char *host;
     const char *name;
+    const char *credentials; /* file of "client_id user password"; NULL: anonymous */
+    struct wire_topics topics;
     uint16_t port;
     uint32_t seconds;
     uint32_t warmup_s;
@@ -25,12 +29,16 @@ struct load_options {
     uint32_t qos;
     uint32_t window;
     uint32_t count;
+    uint32_t few;
     uint32_t inflight;
-    uint32_t rate;
+    uint32_t ping_s;
     uint32_t source_first;
+    uint32_t client_first;
+    double rate; /* a second; 0: as fast as it goes */
     int cpu;
     int server_pid;
     bool json;
+    bool histogram;
 };
 
 enum load_state { LOAD_UNUSED, LOAD_GREETING, LOAD_SUBSCRIBING, LOAD_READY, LOAD_CLOSED };
@@ -41,8 +49,9 @@ struct load_conn {
     bool subscriber;
     bool watches_output;
     uint32_t index;
-    uint32_t topic_number;
-    uint64_t started_ns;
+    uint32_t topic_number; /* what it subscribes to: topics_count from here on */
+    uint32_t topics_count;
+    uint64_t started_ns; /* with a rate: when it should have been */
     uint64_t ready_ns;
     uint8_t *torn; /* the first part of a packet whose rest has not come */
     size_t torn_size;
@@ -52,6 +61,7 @@ struct load_conn {
 };
 
 struct load_net;
+struct load_logins;
 
 /* What a scenario wants to hear of; any may be NULL. */
 struct load_events {
@@ -74,6 +84,8 @@ struct load_net {
     int epoll_fd;
     struct sockaddr_in server;
     uint8_t *input;
+    struct load_logins *logins;
+    struct latency lag; /* how much later than planned connects began */
 };
 
 /* CPU time and wall time between two marks. */
@@ -81,33 +93,57 @@ struct load_mark {
     uint64_t wall_ns;
     uint64_t load_cpu_ns;
     uint64_t server_cpu_ns;
+    uint64_t server_user_ticks;
+    uint64_t server_system_ticks;
 };
 
 static inline uint64_t load_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * LOAD_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* When number `n` of a plan is due, after its begin. */
+static inline uint64_t load_planned_ns(uint64_t n, double rate)
+{
+    return (uint64_t)((double)n * 1e9 / rate);
+}
+
+/* How long to sleep for something due at `due_ns`: 0 shortly before, and afterwards. */
+static inline uint64_t load_sleep_ns(uint64_t due_ns, uint64_t now_ns)
+{
+    return due_ns > now_ns + LOAD_SPIN_NS ? due_ns - now_ns - LOAD_SPIN_NS : 0;
 }
 
 /* load_net.c: false means an explanation was printed. */
 bool load_net_open(struct load_net *net, const struct load_options *options, uint32_t conns_count);
 void load_net_close(struct load_net *net);
-bool load_net_dial(struct load_net *net, uint32_t inflight, uint32_t rate);
-void load_net_poll(struct load_net *net, int timeout_ms);
+bool load_net_dial(struct load_net *net, uint32_t inflight, double rate);
+void load_net_poll(struct load_net *net, uint64_t timeout_ns);
 void load_net_send(struct load_net *net, struct load_conn *conn, const void *bytes, size_t size);
+
+/* load_login.c: false means an explanation was printed. */
+bool load_logins_open(struct load_net *net);
+void load_logins_close(struct load_net *net);
+/* `room` is at least 64 bytes; what is returned may point into it. */
+struct wire_login load_login_of(const struct load_net *net, uint32_t index, char *room);
 
 /* load_report.c */
 struct load_mark load_mark_take(const struct load_options *options);
 void load_report_begin(const struct load_options *options, const char *scenario);
 void load_report(const char *name, const char *unit, double value);
 void load_report_cpu(struct load_mark from, struct load_mark to, double messages);
+void load_report_latency(const struct latency *latency);
+void load_report_lag(const struct latency *lag);
+void load_report_histogram(const struct latency *latency);
 void load_report_end(void);
 
 /* One function per scenario; each returns the exit status. */
 int load_run_fanin(const struct load_options *options);
 int load_run_pairs(const struct load_options *options);
 int load_run_fanout(const struct load_options *options);
+int load_run_ingest(const struct load_options *options);
 int load_run_connect(const struct load_options *options);
 int load_run_idle(const struct load_options *options);
 

@@ -1,14 +1,15 @@
 /*
  * load_net — many connections on one epoll, opened at a pace, read and written in batches
  *
- * Why it is so:   the load program shares the machine with what it measures, so a system call
- *                 saved here is a truer figure there: one receive of a large buffer and one
- *                 send per connection and wake-up. Level-triggered epoll needs no bookkeeping
- *                 of readiness; measured, it is not what bounds this program.
- * Words:          dial: socket, bind to a source address, connect, send CONNECT. On loopback
- *                 the handshake is over when connect returns, so CONNECT is tried at once.
- * Invariants:     (1) bytes leave a connection in the order given: nothing is sent directly
- *                 while `unsent` holds something  (2) a packet handed to on_packet is whole
+ * Why it is so:   the load program shares the machine with what it measures, so a system call saved
+ *                 here is a truer figure there: one receive of a large buffer and one send per
+ *                 connection and wake-up. Level-triggered epoll needs no bookkeeping of readiness;
+ *                 measured, it is not what bounds this program.
+ * Words:          dial: socket, bind to a source address, connect, send CONNECT. On loopback the
+ *                 handshake is over when connect returns, so CONNECT is tried at once.
+ * Invariants:     (1) bytes leave a connection in the order given: nothing is sent directly while
+ *                 `unsent` holds something
+ *                 (2) a packet handed to on_packet is whole
  * Memory:         an idle connection owns its struct alone; `torn` and `unsent` come and go
  * Limits:         7,000 ports per source address; RLIMIT_NOFILE bounds the connections
  */
@@ -27,6 +28,8 @@
 #define INPUT_BYTES    (256u << 10)
 #define EVENTS_MAX     512
 #define FILES_RESERVED 16u
+#define DIAL_TIMEOUT_S 90.0 /* beyond what a rate asks for */
+#define KEEPALIVE_S    300u
 
 static bool raise_file_limit(uint32_t conns_count)
 {
@@ -72,7 +75,7 @@ bool load_net_open(struct load_net *net, const struct load_options *options, uin
     for (uint32_t i = 0; i < conns_count; i++) {
         net->conns[i] = (struct load_conn){.fd = -1, .index = i};
     }
-    return true;
+    return load_logins_open(net);
 }
 
 /* Closes with a reset, so that no port stays in TIME_WAIT. */
@@ -101,6 +104,7 @@ void load_net_close(struct load_net *net)
     if (net->epoll_fd >= 0) {
         close(net->epoll_fd);
     }
+    load_logins_close(net);
     free(net->conns);
     free(net->input);
 }
@@ -211,17 +215,27 @@ static void on_connack(struct load_net *net, struct load_conn *conn, const struc
     } else if (!conn->subscriber) {
         become_ready(net, conn);
     } else {
-        uint8_t packet[64];
-        size_t size = wire_subscribe(packet, conn->topic_number, net->options->qos);
+        uint8_t packet[WIRE_PACKET_ROOM];
+        size_t size = wire_subscribe_to(packet, &net->options->topics, conn->topic_number,
+                                        conn->topics_count, net->options->qos);
         conn->state = LOAD_SUBSCRIBING;
         load_net_send(net, conn, packet, size);
     }
 }
 
+static bool is_granted(const struct load_net *net, const struct load_conn *conn,
+                       const struct wire_frame *frame)
+{
+    bool granted = wire_kind(frame) == WIRE_SUBACK && frame->body_size == 2 + conn->topics_count;
+    for (uint32_t i = 0; granted && i < conn->topics_count; i++) {
+        granted = frame->body[2 + i] == net->options->qos;
+    }
+    return granted;
+}
+
 static void on_suback(struct load_net *net, struct load_conn *conn, const struct wire_frame *frame)
 {
-    if (wire_kind(frame) == WIRE_SUBACK && frame->body_size == 3 &&
-        frame->body[2] == net->options->qos) {
+    if (is_granted(net, conn, frame)) {
         become_ready(net, conn);
     } else {
         lose_conn(net, conn);
@@ -311,10 +325,14 @@ static void read_conn(struct load_net *net, struct load_conn *conn)
     }
 }
 
-void load_net_poll(struct load_net *net, int timeout_ms)
+void load_net_poll(struct load_net *net, uint64_t timeout_ns)
 {
     struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(net->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    struct timespec timeout = {
+        .tv_sec = (time_t)(timeout_ns / LOAD_SECOND_NS),
+        .tv_nsec = (long)(timeout_ns % LOAD_SECOND_NS),
+    };
+    int count = epoll_pwait2(net->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
     for (int i = 0; i < count; i++) {
         struct load_conn *conn = events[i].data.ptr;
         if (conn->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
@@ -349,14 +367,15 @@ static int open_socket(const struct load_net *net, uint32_t index)
     return fd;
 }
 
-static void dial(struct load_net *net, struct load_conn *conn)
+static void dial(struct load_net *net, struct load_conn *conn, uint64_t planned_ns)
 {
-    const struct load_options *options = net->options;
-    uint32_t keepalive_s = options->seconds < 150 ? 300 : 2 * options->seconds;
-    char client_id[64];
-    uint8_t packet[128];
-    snprintf(client_id, sizeof client_id, "%.40s-%06u", options->name, conn->index);
-    conn->started_ns = load_now_ns();
+    uint32_t seconds = net->options->seconds;
+    uint32_t keepalive_s =
+        seconds < KEEPALIVE_S / 2 || net->options->ping_s > 0 ? KEEPALIVE_S : 2 * seconds;
+    char room[64];
+    uint8_t packet[WIRE_PACKET_ROOM];
+    struct wire_login login = load_login_of(net, conn->index, room);
+    conn->started_ns = planned_ns;
     conn->state = LOAD_GREETING;
     conn->fd = open_socket(net, conn->index);
     if (conn->fd < 0) {
@@ -364,37 +383,41 @@ static void dial(struct load_net *net, struct load_conn *conn)
         return;
     }
     watch(net, conn, EPOLL_CTL_ADD, false);
-    load_net_send(net, conn, packet, wire_connect(packet, client_id, (uint16_t)keepalive_s));
+    load_net_send(net, conn, packet, wire_connect_as(packet, &login, (uint16_t)keepalive_s));
 }
 
-/* How many may have been started by now. */
-static uint32_t dial_budget(const struct load_net *net, uint32_t rate, uint64_t begin_ns)
+/* Begins what may begin now; returns how long nothing else will have to. */
+static uint64_t dial_due(struct load_net *net, uint32_t *started, uint64_t begin_ns,
+                         uint32_t inflight, double rate)
 {
-    uint64_t allowed = net->conns_count;
-    if (rate > 0) {
-        allowed = (load_now_ns() - begin_ns) * rate / 1000000000u + 1;
+    while (*started < net->conns_count &&
+           *started - net->ready_count - net->refused_count < inflight) {
+        uint64_t now_ns = load_now_ns();
+        uint64_t due_ns = rate > 0 ? begin_ns + load_planned_ns(*started, rate) : now_ns;
+        if (due_ns > now_ns) {
+            return load_sleep_ns(due_ns, now_ns);
+        }
+        if (rate > 0) {
+            latency_add(&net->lag, now_ns - due_ns);
+        }
+        dial(net, &net->conns[(*started)++], due_ns);
     }
-    return (uint32_t)(allowed < net->conns_count ? allowed : net->conns_count);
+    return LOAD_SECOND_NS / 10;
 }
 
-bool load_net_dial(struct load_net *net, uint32_t inflight, uint32_t rate)
+bool load_net_dial(struct load_net *net, uint32_t inflight, double rate)
 {
     uint64_t begin_ns = load_now_ns();
+    double planned_s = rate > 0 ? net->conns_count / rate : 0;
+    uint64_t end_ns = begin_ns + (uint64_t)((planned_s + DIAL_TIMEOUT_S) * 1e9);
     uint32_t started = 0;
-    while (net->ready_count + net->refused_count + net->dropped_count < net->conns_count) {
-        uint32_t budget = dial_budget(net, rate, begin_ns);
-        while (started < budget && started - net->ready_count - net->refused_count < inflight) {
-            dial(net, &net->conns[started++]);
-        }
-        load_net_poll(net, rate > 0 ? 1 : 100);
-        if (load_now_ns() - begin_ns > LOAD_DIAL_TIMEOUT_NS) {
-            break;
-        }
+    while (net->ready_count + net->refused_count < net->conns_count && load_now_ns() < end_ns) {
+        load_net_poll(net, dial_due(net, &started, begin_ns, inflight, rate));
     }
     if (net->ready_count == net->conns_count && net->dropped_count == 0) {
         return true;
     }
-    fprintf(stderr, "bench_load: only %u of %u connections became ready\n", net->ready_count,
-            net->conns_count);
+    fprintf(stderr, "bench_load: only %u of %u connections became ready, %u of them dropped\n",
+            net->ready_count, net->conns_count, net->dropped_count);
     return false;
 }

@@ -6,6 +6,7 @@
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,10 +23,30 @@ enum wire_kind {
     WIRE_DISCONNECT = 14
 };
 
-/* Topics are "bench/" and six digits: all of one length, and a table index by their tail. */
-#define WIRE_TOPIC_SIZE   12
-#define WIRE_TOPIC_DIGITS 6
-#define WIRE_TOPICS_MAX   1000000u
+/* Unless said otherwise topics are "bench/" and six digits: a table index by their tail. */
+#define WIRE_TOPIC_SIZE     12
+#define WIRE_TOPIC_DIGITS   6
+#define WIRE_TOPICS_MAX     1000000u
+#define WIRE_TOPIC_SIZE_MAX 64u
+#define WIRE_PING_SIZE      2u
+
+/* Room for CONNECT with texts of WIRE_TEXT_SIZE_MAX each, and for SUBSCRIBE. */
+#define WIRE_TEXT_SIZE_MAX 300u
+#define WIRE_PACKET_ROOM   1024u
+
+/* All topics of a run: one text in which six digits differ, so all have one length. */
+struct wire_topics {
+    uint8_t text[WIRE_TOPIC_SIZE_MAX];
+    size_t size;
+    size_t digits_at;
+};
+
+/* Who a client says it is; without a user name it is anonymous. */
+struct wire_login {
+    const char *client_id;
+    const char *user;
+    const char *password;
+};
 
 /* One whole packet; `body` points behind the fixed header, into the caller's bytes. */
 struct wire_frame {
@@ -77,12 +98,24 @@ static inline int wire_next(const uint8_t *at, size_t available, struct wire_fra
 void wire_put_digits(uint8_t *out_digits, uint32_t number);
 uint32_t wire_get_digits(const uint8_t *digits);
 
+/* Takes a text with "######" in it; false when it has none, or is too long. */
+bool wire_topics_parse(struct wire_topics *topics, const char *pattern);
+
 /* Each writes one packet and returns its size. */
 size_t wire_connect(uint8_t *out, const char *client_id, uint16_t keepalive_s);
 size_t wire_subscribe(uint8_t *out, uint32_t topic_number, unsigned qos);
 size_t wire_publish(uint8_t *out, uint32_t topic_number, unsigned qos, size_t payload_size);
+size_t wire_ping(uint8_t *out);
+
+/* The same with a user name, with several topics, with other topics. */
+size_t wire_connect_as(uint8_t *out, const struct wire_login *login, uint16_t keepalive_s);
+size_t wire_subscribe_to(uint8_t *out, const struct wire_topics *topics, uint32_t first,
+                         uint32_t count, unsigned qos);
+size_t wire_publish_to(uint8_t *out, const struct wire_topics *topics, unsigned qos,
+                       size_t payload_size);
 
 /* Size of the fixed header, topic and packet identifier before a payload. */
 size_t wire_publish_prefix(unsigned qos, size_t payload_size);
+size_t wire_publish_prefix_to(const struct wire_topics *topics, unsigned qos, size_t payload_size);
 
 #endif

@@ -1,0 +1,1 @@
+"""suite — what bench/run is made of; METHOD.md says what is measured, and how"""
