@@ -26,6 +26,8 @@
 #define PAYLOAD_LEAST 24u
 #define PAYLOAD_MOST  4096u
 
+static bool as_json; /* of the report: an object a line, in place of a table */
+
 /* ── what rounds say ── */
 
 void platform_fail(const char *format, ...)
@@ -72,12 +74,40 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static void print_number(double value)
+static int digits_of(double value)
 {
     double size = value < 0 ? -value : value;
-    int digits = size >= 1000 || size == (double)(uint64_t)size ? 0 : size >= 10 ? 1 : 3;
 
-    printf(" %12.*f", digits, value);
+    return size >= 1000 || size == (double)(uint64_t)size ? 0 : size >= 10 ? 1 : 3;
+}
+
+static void print_figure(const struct platform_options *options,
+                         const struct platform_figure *figure, const double *sorted)
+{
+    double median = sorted[options->rounds / 2];
+    double least = sorted[0];
+    double most = sorted[options->rounds - 1];
+
+    if (as_json) {
+        printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.9g,\"least\":%.9g,\"most\":%.9g,"
+               "\"rounds\":%u,\"seed\":%u}\n",
+               figure->name, figure->unit, median, least, most, options->rounds, options->seed);
+        return;
+    }
+    printf("%-36s %-11s %12.*f %12.*f %12.*f %6u\n", figure->name, figure->unit, digits_of(median),
+           median, digits_of(least), least, digits_of(most), most, options->seed);
+}
+
+static void print_promises(const struct platform_options *options, const char *part,
+                           uint32_t broken)
+{
+    if (as_json) {
+        printf("{\"name\":\"promises_broken\",\"unit\":\"count\",\"part\":\"%s\",\"value\":%u,"
+               "\"rounds\":%u,\"seed\":%u}\n",
+               part, broken, options->rounds, options->seed);
+    } else {
+        printf("%-36s %-11s %12u\n", "promises_broken", part, broken);
+    }
 }
 
 static void report(const struct platform_options *options, const struct platform_round *rounds)
@@ -89,11 +119,7 @@ static void report(const struct platform_options *options, const struct platform
             values[round] = rounds[round].figures[i].value;
         }
         qsort(values, options->rounds, sizeof values[0], compare);
-        printf("%-36s %-11s", rounds[0].figures[i].name, rounds[0].figures[i].unit);
-        print_number(values[options->rounds / 2]);
-        print_number(values[0]);
-        print_number(values[options->rounds - 1]);
-        printf(" %6u\n", options->seed);
+        print_figure(options, &rounds[0].figures[i], values);
     }
     (void)fflush(stdout);
 }
@@ -162,7 +188,7 @@ static int run_part(const struct platform_part *part, struct platform_options *o
         broken += rounds[i].promises_broken;
     }
     report(options, rounds);
-    printf("%-36s %-11s %12u\n", "promises_broken", part->name, broken);
+    print_promises(options, part->name, broken);
     (void)munmap(rounds, bytes);
     return broken > 0 ? 1 : 0;
 }
@@ -206,7 +232,7 @@ static uint32_t *field_of(struct platform_options *options, size_t number)
 
 static void print_usage(struct platform_options *defaults)
 {
-    printf("usage: bench_platform PART|all [--OPTION N …]\n\n");
+    printf("usage: bench_platform PART|all [--OPTION N …] [--json]\n\n");
     for (size_t i = 0; i < PLATFORM_PARTS_COUNT; i++) {
         printf("  %-14s %s\n", PLATFORM_PARTS[i].name, PLATFORM_PARTS[i].words);
     }
@@ -215,6 +241,7 @@ static void print_usage(struct platform_options *defaults)
         printf("  --%-14s %s, %u … %u (%u)\n", NUMBERS[i].name, NUMBERS[i].words, NUMBERS[i].least,
                NUMBERS[i].most, *field_of(defaults, i));
     }
+    printf("  --%-14s an object a line in place of the table\n", "json");
     printf("\nprints: name, unit, median, least, most, seed\n"
            "exit status: 0 all promises kept, 1 one was broken, 2 could not run\n");
 }
@@ -235,15 +262,21 @@ static bool parse_number(const struct number_option *option, const char *text, u
 
 static bool parse_options(struct platform_options *options, int argc, char **argv)
 {
-    struct option long_options[NUMBERS_COUNT + 1] = {0};
+    const int json_key = NUMBERS_COUNT + 1;
+    struct option long_options[NUMBERS_COUNT + 2] = {0};
 
     for (size_t i = 0; i < NUMBERS_COUNT; i++) {
         long_options[i] = (struct option){NUMBERS[i].name, required_argument, NULL, (int)i + 1};
     }
+    long_options[NUMBERS_COUNT] = (struct option){"json", no_argument, NULL, json_key};
     for (;;) {
         int key = getopt_long(argc, argv, "", long_options, NULL);
         if (key == -1) {
             break;
+        }
+        if (key == json_key) {
+            as_json = true;
+            continue;
         }
         size_t number = (size_t)key - 1;
         if (key == '?' || !parse_number(&NUMBERS[number], optarg, field_of(options, number))) {

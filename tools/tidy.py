@@ -53,7 +53,7 @@ LAYERS = [
     (
         "bench/",
         PUBLIC + ["bench/*", "proto/*"]
-        + ["engine/%s.h" % name for name in ("clock", "histogram", "inbox", "router", "slab", "timer")],
+        + ["engine/%s.h" % name for name in ("clock", "histogram", "inbox", "op", "ring", "router", "sendq", "slab", "timer")],
     ),
 ]
 
