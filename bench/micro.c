@@ -1,42 +1,60 @@
 /*
- * micro — bench_micro, what the engine's small parts cost by themselves
+ * micro — bench_micro, what small parts cost by themselves, without the kernel
  *
  * Why it is so:   these parts run once or more for every message or session, so their cost is the
- *                 floor under every other figure. Each is measured at the size at which it works in
- *                 earnest, in random order and from memory that does not fit the caches: a table of
- *                 a hundred entries would look ten times as good.
- * Words:          round: all operations of a measurement once; the figure is the median round's
- * Memory:         some 600 MB at the largest size, given back before the end
- * Limits:         bench_micro [NAME] measures what has NAME in its name; prints "name ns_per_op",
- *                 or bytes where the name says so
+ *                 floor under every other figure. What holds much state is measured at the size at
+ *                 which it works in earnest, in random order and from memory that does not fit the
+ *                 caches: a table of a hundred entries would look ten times as good. Time wavers
+ *                 with the machine, instructions do not: the same rows can be counted under
+ *                 callgrind, a row at a time, so that what was allocated before has no influence
+ * Words:          row: one measurement; round: all operations of a row once; the figure is the
+ *                 median round's
+ * Invariants:     (1) the random numbers of a row do not depend on the rows before it
+ *                 (2) a row runs once unmeasured before it is timed or counted
+ *                 (3) what is measured is called through MICRO_CALLEE
+ *                 (4) a row whose operations fail ends the program: to fail is cheap
+ * Memory:         some 700 MB at the largest size, given back after each row
+ * Limits:         bench_micro [NAME…] measures what is called NAME, or has it in its name, and
+ *                 prints "name ns_per_op"; a second line with "bytes" is the memory for each
+ *                 subscription. The other ways to call it are for bench/micro, which makes the
+ *                 table. Every figure holds what `loop_alone` shows: a loop and a call
+ * Not here:       what is measured: micro_proto.c, micro_session.c, micro_engine.c, micro_router.c
  */
+#include "bench/micro.h"
 #include "engine/clock.h"
-#include "engine/histogram.h"
-#include "engine/router.h"
-#include "engine/slab.h"
-#include "engine/timer.h"
-#include "proto/topic.h"
 
+#include <gnu/libc-version.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#define CAN_BEGIN_LATE true
+#else
+#define CALLGRIND_START_INSTRUMENTATION (void)0
+#define CALLGRIND_STOP_INSTRUMENTATION  (void)0
+#define CAN_BEGIN_LATE                  false
+#endif
+
+#ifndef BENCH_BUILD
+#define BENCH_BUILD "unknown"
+#endif
 
 #define ROUNDS      7u
-#define REPEATS     1000000u
-#define TIMERS_FEW  10000u
-#define TIMERS_MANY 1000000u
-#define SLOTS       100000u
-#define RECORDS     2000000u
-#define LOOKUPS     1000000u
-#define TOPIC_BYTES 64u
-#define SECOND_NS   1000000000ull
+#define RANDOM_SEED 42u
+#define NAME_COLUMN 40
 
-static const char *wanted = "";
-static uint64_t random_state = 42;
+static const struct micro_list *const lists[] = {&micro_proto, &micro_session, &micro_engine,
+                                                 &micro_router};
+
+static uint64_t random_state = RANDOM_SEED;
 static volatile uint64_t sink; /* what is computed has to be used */
 
-/* ---- support ------------------------------------------------------------------------------- */
+/* ---- for the rows ---------------------------------------------------------------------------- */
 
-static uint64_t random_below(uint64_t n)
+uint64_t micro_random_below(uint64_t n)
 {
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
@@ -44,42 +62,51 @@ static uint64_t random_below(uint64_t n)
     return (random_state >> 11) % n;
 }
 
-static void *allocate(size_t count, size_t bytes)
+void micro_expect(int holds, const char *what)
+{
+    if (!holds) {
+        fprintf(stderr, "bench_micro: cannot measure: %s is missing\n", what);
+        exit(1);
+    }
+}
+
+void *micro_allocate(size_t count, size_t bytes)
 {
     void *memory = calloc(count, bytes);
 
-    if (memory == NULL) {
-        fprintf(stderr, "bench_micro: memory ran out\n");
-        exit(1);
-    }
+    micro_expect(memory != NULL, "memory");
     return memory;
 }
 
-static void expect_ok(enum fmx_status status)
+uint32_t *micro_shuffled(uint32_t count)
 {
-    if (status != FMX_OK) {
-        fprintf(stderr, "bench_micro: %s\n", fmx_status_text(status));
-        exit(1);
-    }
-}
-
-/* 0 … count − 1, shuffled. The caller frees it. */
-static uint32_t *shuffled(uint32_t count)
-{
-    uint32_t *order = allocate(count, sizeof *order);
+    uint32_t *order = micro_allocate(count, sizeof *order);
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = (uint32_t)random_below(i + 1u);
+        uint32_t at = (uint32_t)micro_random_below(i + 1u);
         order[i] = order[at];
         order[at] = i;
     }
     return order;
 }
 
-static bool is_wanted(const char *name)
+struct micro_topic micro_topic_of(uint32_t device, const char *tail)
 {
-    return strstr(name, wanted) != NULL;
+    static const char begin[] = "/a1Q5XoY7PkQ/device-0000000";
+    struct micro_topic topic = {.used = sizeof begin - 1};
+    size_t bytes = strlen(tail);
+
+    micro_expect(topic.used + bytes < sizeof topic.bytes, "room for a topic");
+    memcpy(topic.bytes, begin, topic.used);
+    for (char *digit = topic.bytes + topic.used; device > 0; device /= 10) {
+        *--digit = (char)('0' + device % 10);
+    }
+    memcpy(topic.bytes + topic.used, tail, bytes + 1);
+    topic.used += bytes;
+    return topic;
 }
+
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static int compare(const void *a, const void *b)
 {
@@ -89,379 +116,203 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static void report(const char *name, double rounds[ROUNDS])
+static void *open_row(const struct micro *row, uint64_t operations)
 {
-    qsort(rounds, ROUNDS, sizeof rounds[0], compare);
-    printf("%-40s %8.1f\n", name, rounds[ROUNDS / 2]);
+    random_state = RANDOM_SEED;
+    return row->open(row, operations);
+}
+
+static void prepare(const struct micro *row, void *world)
+{
+    if (row->before != NULL) {
+        row->before(world);
+    }
+}
+
+static void time_rounds(const struct micro *row, void *world, double ns[ROUNDS])
+{
+    prepare(row, world);
+    sink += row->run(world, row->operations);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        prepare(row, world);
+        uint64_t begin_ns = fmx_clock_ns();
+        sink += row->run(world, row->operations);
+        ns[round] = (double)(fmx_clock_ns() - begin_ns) / (double)row->operations;
+    }
+    qsort(ns, ROUNDS, sizeof ns[0], compare);
+}
+
+static void print_text(const struct micro *row, const double ns[ROUNDS], double bytes_each)
+{
+    printf("%-*s %8.1f\n", NAME_COLUMN, row->name, ns[ROUNDS / 2]);
+    if (row->bytes_each != NULL) {
+        printf("%-*s %8.1f bytes\n", NAME_COLUMN, row->name, bytes_each);
+    }
+}
+
+static void print_json(const struct micro *row, const double ns[ROUNDS], double bytes_each)
+{
+    printf("{\"name\": \"%s\", \"ns\": %.2f, \"ns_min\": %.2f, \"ns_max\": %.2f", row->name,
+           ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);
+    if (row->bytes_each != NULL) {
+        printf(", \"bytes_each\": %.1f", bytes_each);
+    }
+    printf("}\n");
+}
+
+static void time_row(const struct micro *row, bool as_json)
+{
+    double ns[ROUNDS];
+    void *world = open_row(row, row->operations);
+
+    time_rounds(row, world, ns);
+    double bytes_each = row->bytes_each != NULL ? row->bytes_each(world) : 0;
+    row->close(world);
+    (as_json ? print_json : print_text)(row, ns, bytes_each);
     (void)fflush(stdout);
 }
 
-static double ns_each(uint64_t begin_ns, uint64_t count)
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+/* Callgrind is told this name where it cannot be told from here when to begin. */
+uint64_t bench_micro_counted(const struct micro *row, void *world, uint64_t operations)
+    __attribute__((noinline, used));
+
+uint64_t bench_micro_counted(const struct micro *row, void *world, uint64_t operations)
 {
-    return (double)(fmx_clock_ns() - begin_ns) / (double)count;
+    CALLGRIND_START_INSTRUMENTATION;
+    uint64_t sum = row->run(world, operations);
+    CALLGRIND_STOP_INSTRUMENTATION;
+    return sum;
 }
 
-/* ---- timer --------------------------------------------------------------------------------- */
-
-/* A timer as it lies in a session of some hundred bytes. */
-struct timed {
-    struct fmx_timer timer;
-    uint8_t rest[320];
-};
-
-struct timer_run {
-    struct timed *owners;
-    uint64_t *due_ns;
-    uint32_t *order;
-    uint32_t count;
-    double arm[ROUNDS];
-    double arm_again[ROUNDS];
-    double expire[ROUNDS];
-    double next[ROUNDS];
-};
-
-static void expire_all(struct fmx_wheel *wheel)
+static void count_row(const struct micro *row)
 {
-    while (wheel->armed_count > 0) {
-        uint64_t now_ns = fmx_wheel_next_ns(wheel);
-        while (fmx_wheel_pop(wheel, now_ns) != NULL) {
+    void *world = open_row(row, row->counted);
+
+    prepare(row, world);
+    sink += row->run(world, row->counted);
+    prepare(row, world);
+    sink += bench_micro_counted(row, world, row->counted);
+    row->close(world);
+    printf("{\"name\": \"%s\", \"operations\": %llu}\n", row->name,
+           (unsigned long long)row->counted);
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static const struct micro *row_at(size_t number)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (number < lists[i]->count) {
+            return &lists[i]->rows[number];
+        }
+        number -= lists[i]->count;
+    }
+    return NULL;
+}
+
+static const struct micro *row_named(const char *name)
+{
+    const struct micro *row;
+
+    for (size_t i = 0; (row = row_at(i)) != NULL && strcmp(row->name, name) != 0; i++) {
+    }
+    return row;
+}
+
+/* Is one of the words the name, or, if it is no whole name, a part of it? No words: all are. */
+static bool is_wanted(const char *name, char **words, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (row_named(words[i]) != NULL ? strcmp(name, words[i]) == 0
+                                        : strstr(name, words[i]) != NULL) {
+            return true;
         }
     }
+    return count == 0;
 }
 
-static void measure_timer_round(struct timer_run *run, unsigned round)
+static int none(const char *word)
 {
-    static struct fmx_wheel wheel;
-
-    fmx_wheel_init(&wheel, SECOND_NS);
-    uint64_t begin_ns = fmx_clock_ns();
-    for (uint32_t i = 0; i < run->count; i++) {
-        fmx_wheel_arm(&wheel, &run->owners[i].timer, run->due_ns[i]);
-    }
-    run->arm[round] = ns_each(begin_ns, run->count);
-    begin_ns = fmx_clock_ns();
-    for (uint32_t i = 0; i < run->count; i++) {
-        fmx_wheel_arm(&wheel, &run->owners[run->order[i]].timer, run->due_ns[i]);
-    }
-    run->arm_again[round] = ns_each(begin_ns, run->count);
-    begin_ns = fmx_clock_ns();
-    for (uint32_t i = 0; i < run->count; i++) {
-        sink += fmx_wheel_next_ns(&wheel);
-    }
-    run->next[round] = ns_each(begin_ns, run->count);
-    begin_ns = fmx_clock_ns();
-    expire_all(&wheel);
-    run->expire[round] = ns_each(begin_ns, run->count);
+    fprintf(stderr, "bench_micro: nothing of that kind is called %s; see --list\n", word);
+    return 2;
 }
 
-/* One timer that is armed again and again: what a session that talks pays. */
-static void measure_timer_hot(void)
+static int time_all(char **words, int count, bool as_json)
 {
-    static struct fmx_wheel wheel;
-    struct fmx_timer timers[64] = {0};
-    double rounds[ROUNDS];
+    const struct micro *row;
+    bool any = false;
 
-    if (!is_wanted("timer")) {
-        return;
-    }
-    fmx_wheel_init(&wheel, SECOND_NS);
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < REPEATS; i++) {
-            fmx_wheel_arm(&wheel, &timers[i % 64], SECOND_NS * 60 + i * 1000ull);
+    for (size_t i = 0; (row = row_at(i)) != NULL; i++) {
+        if (is_wanted(row->name, words, count)) {
+            time_row(row, as_json);
+            any = true;
         }
-        rounds[round] = ns_each(begin_ns, REPEATS);
     }
-    report("timer_arm_again_64_hot", rounds);
+    return any ? 0 : none(words[0]);
 }
 
-static void report_timer(const char *what, uint32_t count, double rounds[ROUNDS])
+static int count_named(const char *name)
 {
-    char name[64];
+    const struct micro *row = row_named(name);
 
-    (void)snprintf(name, sizeof name, "timer_%s_%u", what, count);
-    report(name, rounds);
+    if (row == NULL || row->counted == 0) {
+        return none(name);
+    }
+    count_row(row);
+    return 0;
 }
 
-static void measure_timer(uint32_t count)
+static int list_all(void)
 {
-    if (!is_wanted("timer")) {
-        return;
+    const struct micro *row;
+
+    for (size_t i = 0; (row = row_at(i)) != NULL; i++) {
+        printf("{\"name\": \"%s\", \"is_counted\": %s}\n", row->name,
+               row->counted > 0 ? "true" : "false");
     }
-    struct timer_run run = {
-        .owners = allocate(count, sizeof *run.owners),
-        .due_ns = allocate(count, sizeof *run.due_ns),
-        .order = shuffled(count),
-        .count = count,
-    };
-    for (uint32_t i = 0; i < count; i++) {
-        run.due_ns[i] = SECOND_NS + random_below(120 * SECOND_NS);
-    }
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        measure_timer_round(&run, round);
-    }
-    report_timer("arm", count, run.arm);
-    report_timer("arm_again", count, run.arm_again);
-    report_timer("expire", count, run.expire);
-    report_timer("next_ns", count, run.next);
-    free(run.owners);
-    free(run.due_ns);
-    free(run.order);
+    return 0;
 }
 
-/* ---- slab and histogram -------------------------------------------------------------------- */
-
-static void measure_slab(void)
+static int print_about(void)
 {
-    if (!is_wanted("slab")) {
-        return;
-    }
-    struct fmx_slab slab;
-    uint32_t *order = shuffled(SLOTS);
-    double take[ROUNDS];
-    double give[ROUNDS];
-
-    expect_ok(fmx_slab_open(&slab, 384, SLOTS));
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < SLOTS; i++) {
-            sink += (uintptr_t)fmx_slab_take(&slab);
-        }
-        take[round] = ns_each(begin_ns, SLOTS);
-        begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < SLOTS; i++) {
-            fmx_slab_give(&slab, fmx_slab_at(&slab, order[i]));
-        }
-        give[round] = ns_each(begin_ns, SLOTS);
-    }
-    report("slab_take_100000_of_384", take);
-    report("slab_give_100000_of_384", give);
-    fmx_slab_close(&slab);
-    free(order);
+#if defined(__clang__)
+    const char *compiler = __VERSION__;
+#else
+    const char *compiler = "gcc " __VERSION__;
+#endif
+    printf("{\"compiler\": \"%s\", \"build\": \"" BENCH_BUILD "\", \"libc\": \"glibc %s\", "
+           "\"can_begin_late\": %s}\n",
+           compiler, gnu_get_libc_version(), CAN_BEGIN_LATE ? "true" : "false");
+    return 0;
 }
 
-static void measure_slab_hot(void)
+static int usage(void)
 {
-    if (!is_wanted("slab")) {
-        return;
-    }
-    struct fmx_slab slab;
-    double rounds[ROUNDS];
-
-    expect_ok(fmx_slab_open(&slab, 128, SLOTS));
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < RECORDS; i++) {
-            fmx_slab_give(&slab, fmx_slab_take(&slab));
-        }
-        rounds[round] = ns_each(begin_ns, RECORDS);
-    }
-    report("slab_take_and_give_hot", rounds);
-    fmx_slab_close(&slab);
-}
-
-static void measure_histogram(void)
-{
-    if (!is_wanted("histogram")) {
-        return;
-    }
-    struct fmx_histogram *histogram = allocate(1, sizeof *histogram);
-    double rounds[ROUNDS];
-
-    fmx_histogram_init(histogram);
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t value_ns = 1;
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < RECORDS; i++) {
-            value_ns = value_ns * 0x5851f42d4c957f2du + 1;
-            fmx_histogram_record(histogram, 10000 + (value_ns >> 44));
-        }
-        rounds[round] = ns_each(begin_ns, RECORDS);
-    }
-    report("histogram_record", rounds);
-    sink += fmx_histogram_percentile(histogram, 0.99);
-    free(histogram);
-}
-
-/* ---- router -------------------------------------------------------------------------------- */
-
-struct topic {
-    char bytes[TOPIC_BYTES];
-};
-
-static struct topic topic_of(uint32_t device)
-{
-    struct topic topic;
-
-    (void)snprintf(topic.bytes, sizeof topic.bytes, "/a1Q5XoY7PkQ/device-%07u/user/update", device);
-    return topic;
-}
-
-static struct topic wildcard_of(uint32_t device)
-{
-    struct topic topic;
-
-    (void)snprintf(topic.bytes, sizeof topic.bytes, "/a1Q5XoY7PkQ/device-%07u/+/update", device);
-    return topic;
-}
-
-static void subscribe_devices(struct fmx_router *router, uint32_t devices,
-                              struct topic (*filter_of)(uint32_t))
-{
-    bool existed;
-    bool first;
-
-    for (uint32_t i = 0; i < devices; i++) {
-        struct topic filter = filter_of(i);
-        uint32_t head = FMX_SUBSCRIPTION_NONE;
-        expect_ok(
-            fmx_router_add(router, fmx_slice_of(filter.bytes), i, 1, &head, &existed, &first));
-    }
-}
-
-static void measure_lookups(const char *name, struct fmx_router *router, uint32_t devices)
-{
-    struct topic *topics = allocate(LOOKUPS, sizeof *topics);
-    uint32_t *order = shuffled(LOOKUPS);
-    double rounds[ROUNDS];
-
-    for (uint32_t i = 0; i < LOOKUPS; i++) {
-        topics[i] = topic_of(order[i] % devices);
-    }
-    size_t topic_bytes = strlen(topics[0].bytes);
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < LOOKUPS; i++) {
-            const struct fmx_match *matches;
-            fmx_slice topic = {.data = (const uint8_t *)topics[i].bytes, .bytes = topic_bytes};
-            sink += fmx_router_match(router, topic, &matches);
-        }
-        rounds[round] = ns_each(begin_ns, LOOKUPS);
-    }
-    report(name, rounds);
-    free(topics);
-    free(order);
-}
-
-static void report_size(const struct fmx_router *router, uint32_t devices, const char *kind,
-                        double add_ns)
-{
-    char name[64];
-
-    if (devices == 1) {
-        return; /* neither says anything of a single one */
-    }
-    (void)snprintf(name, sizeof name, "router_add_%s_%u", kind, devices);
-    printf("%-40s %8.1f\n", name, add_ns);
-    (void)snprintf(name, sizeof name, "router_bytes_each_%s_%u", kind, devices);
-    printf("%-40s %8zu\n", name, fmx_router_bytes(router) / devices);
-}
-
-static void measure_router_at(uint32_t devices, const char *kind,
-                              struct topic (*filter_of)(uint32_t))
-{
-    struct fmx_router *router;
-    char name[64];
-
-    (void)snprintf(name, sizeof name, "router_match_%s_%u", kind, devices);
-    if (!is_wanted(name)) {
-        return;
-    }
-    expect_ok(fmx_router_open(&router, 0xfeedfacecafebeefu));
-    uint64_t begin_ns = fmx_clock_ns();
-    subscribe_devices(router, devices, filter_of);
-    double add_ns = ns_each(begin_ns, devices);
-    measure_lookups(name, router, devices);
-    report_size(router, devices, kind, add_ns);
-    fmx_router_close(router);
-}
-
-static void measure_router(void)
-{
-    static const uint32_t sizes[] = {1, 1000, 100000, 1000000};
-
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        measure_router_at(sizes[i], "exact", topic_of);
-    }
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        measure_router_at(sizes[i], "wildcard", wildcard_of);
-    }
-}
-
-/* An exact filter and two wildcards of others match: three receivers are gathered. */
-static void measure_router_mixed(void)
-{
-    static const char *const more[] = {"/a1Q5XoY7PkQ/+/user/update", "#"};
-    struct fmx_router *router;
-    bool existed;
-    bool first;
-
-    if (!is_wanted("router_match_three_of_100000")) {
-        return;
-    }
-    expect_ok(fmx_router_open(&router, 0xfeedfacecafebeefu));
-    subscribe_devices(router, 100000, topic_of);
-    for (uint32_t i = 0; i < 2; i++) {
-        uint32_t head = FMX_SUBSCRIPTION_NONE;
-        expect_ok(
-            fmx_router_add(router, fmx_slice_of(more[i]), 200000 + i, 0, &head, &existed, &first));
-    }
-    measure_lookups("router_match_three_of_100000", router, 100000);
-    fmx_router_close(router);
-}
-
-/* ---- topic --------------------------------------------------------------------------------- */
-
-static void measure_topic_match(const char *name, const char *filter)
-{
-    struct topic topic = topic_of(12345);
-    double rounds[ROUNDS];
-
-    if (!is_wanted(name)) {
-        return;
-    }
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < RECORDS; i++) {
-            topic.bytes[20] = (char)('0' + i % 2); /* so that no call can be left out */
-            sink += fmx_topic_matches(fmx_slice_of(filter), fmx_slice_of(topic.bytes));
-        }
-        rounds[round] = ns_each(begin_ns, RECORDS);
-    }
-    report(name, rounds);
-}
-
-static void measure_topic_hash(void)
-{
-    struct topic topic = topic_of(12345);
-    double rounds[ROUNDS];
-
-    if (!is_wanted("topic_hash")) {
-        return;
-    }
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t begin_ns = fmx_clock_ns();
-        for (uint32_t i = 0; i < RECORDS; i++) {
-            sink += fmx_topic_hash(fmx_slice_of(topic.bytes), i);
-        }
-        rounds[round] = ns_each(begin_ns, RECORDS);
-    }
-    report("topic_hash_of_41_bytes", rounds);
+    fprintf(stderr, "usage: bench_micro [--json] [NAME...]\n"
+                    "       bench_micro --count FULL_NAME    one row, to be run under callgrind\n"
+                    "       bench_micro --list | --about\n");
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    wanted = argc > 1 ? argv[1] : "";
-    measure_timer(TIMERS_FEW);
-    measure_timer(TIMERS_MANY);
-    measure_timer_hot();
-    measure_slab();
-    measure_slab_hot();
-    measure_histogram();
-    measure_topic_match("topic_match_exact", "/a1Q5XoY7PkQ/device-0012345/user/update");
-    measure_topic_match("topic_match_wildcard", "/a1Q5XoY7PkQ/+/user/update");
-    measure_topic_hash();
-    measure_router();
-    measure_router_mixed();
-    return 0;
+    const char *option = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
+
+    if (strcmp(option, "--list") == 0) {
+        return list_all();
+    }
+    if (strcmp(option, "--about") == 0) {
+        return print_about();
+    }
+    if (strcmp(option, "--count") == 0) {
+        return argc == 3 ? count_named(argv[2]) : usage();
+    }
+    bool as_json = strcmp(option, "--json") == 0;
+    if (option[0] != '\0' && !as_json) {
+        return usage();
+    }
+    int skipped = as_json ? 2 : 1;
+    return time_all(argv + skipped, argc - skipped, as_json);
 }
