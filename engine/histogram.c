@@ -2,12 +2,13 @@
  * histogram — counts of durations at three significant digits, one writer, any readers
  *
  * Why it is so:   percentiles are asked for seldom and durations recorded all the time, so
- * recording is a bit scan and a few plain stores, and all thinking is left to the reader. Buckets
- * as wide as 1/1024 of what they count keep every answer within 0.1 %; averages and fixed bounds
- * would hide just the tail that one looks for. Words:          bucket: a range of durations counted
- * together; its edge: the highest of them Invariants:     (1) for the writer, `total` is the sum of
- * `counts`  (2) min and max are stored before the count they belong to, so a reader who sees the
- * count sees them (3) an answer is never below the true one, at most 1/1024 above it, and within
+ *                 recording is a bit scan and a few plain stores, and all thinking is left to the
+ *                 reader. Buckets as wide as 1/1024 of what they count keep every answer within
+ *                 0.1 %; averages and fixed bounds would hide just the tail that one looks for
+ * Words:          bucket: a range of durations counted together; its edge: the highest of them
+ * Invariants:     (1) for the writer, `total` is the sum of `counts`  (2) min and max are stored
+ *                 before the count they belong to, so a reader who sees the count sees them
+ *                 (3) an answer is never below the true one, at most 1/1024 above it, and within
  *                 min … max
  * Memory:         270 KB in the caller's hands; owns nothing
  * Threads:        one writer: its loads may be relaxed, nobody else stores. Counts are stored with

@@ -2,18 +2,22 @@
  * index — hash → 32-bit value, open addressing; the caller compares keys
  *
  * Why it is so:   topics, levels of filters, client ids: each has keys of another shape, so the
- * table holds none and compares none. An entry is 8 bytes, eight of them a cache line, and looking
- * on means the next entry and nearly always the same line. Deletion shifts the followers back
- * instead of leaving tombstones: a table that has seen a million come and go is as fast as a new
- * one. Words:          tag: the upper half of a hash, the only half used; home: where a tag would
- * stand if nothing were in its way, its lower bits. run: entries without a gap Invariants:     (1)
- * from an entry's home to the entry there is no gap  (2) at most 5 of 8 places are taken, so a
- * search ends  (3) capacity is a power of two, 16 or more; without entries it is 0, unless room has
- * been reserved Memory:         owns the table: 13 to 26 bytes for each value while growing, at
- * most 64 after a peak has gone Threads:        owning shard only Limits:         2^31 places. A
- * hash must be seeded where a peer chooses the keys, or it could make runs long. Growing and
- * shrinking move the whole table at one stroke: some 10 ns for each value Not here:       the hash
- * of topics: proto/topic.c
+ *                 table holds none and compares none. An entry is 8 bytes, eight of them a cache
+ *                 line, and looking on means the next entry and nearly always the same line.
+ *                 Deletion shifts the followers back instead of leaving tombstones: a table that
+ *                 has seen a million come and go is as fast as a new one
+ * Words:          tag: the upper half of a hash, the only half used; home: where a tag would stand
+ *                 if nothing were in its way, its lower bits; run: entries without a gap
+ * Invariants:     (1) from an entry's home to the entry there is no gap  (2) at most 5 of 8 places
+ *                 are taken, so a search ends  (3) capacity is a power of two, 16 or more; without
+ *                 entries it is 0, unless room has been reserved
+ * Memory:         owns the table: 13 to 26 bytes for each value while growing, at most 64 after a
+ *                 peak has gone
+ * Threads:        owning shard only
+ * Limits:         2^31 places. A hash must be seeded where a peer chooses the keys, or it could
+ *                 make runs long. Growing and shrinking move the whole table at one stroke: some
+ *                 10 ns for each value
+ * Not here:       the hash of topics: proto/topic.c
  */
 #include "engine/index.h"
 
