@@ -18,8 +18,10 @@
  *                 (5) a chunk whose `top` has come to the last generation is worn: its slots begin
  *                 at 1 again, each from its own memory, so it is not released any more
  * Memory:         owns the descriptors (56 bytes for 256 slots, for as many as may ever exist;
- * those never reached are never touched, so their pages cost nothing) and the chunks Threads:
- * owning shard only Limits:         slots_max up to 2^24, from the caller; take answers NULL there
+ *                 those never reached are never touched, so their pages cost nothing) and the
+ *                 chunks
+ * Threads:        owning shard only
+ * Limits:         slots_max up to 2^24, from the caller; take answers NULL there
  * Not here:       session ids made of shard, index and generation: engine/op.h
  */
 #include "engine/slab.h"

@@ -2,13 +2,15 @@
  * reason — what the peer is told
  *
  * Why it is so:   every status has one row, every packet that can carry a code one column, so that
- * a refusal is read off rather than reasoned out, and a test can hold each column against the codes
- * that the standard allows in that packet Words:          return code: the byte of a 3.x CONNACK, 1
- * … 5 SILENT: the packet cannot say it, or nobody is left to hear it; the connection is closed
- * without it Invariants:     (1) a column holds only codes allowed in its packet from a server (2)
- * what a broken signature, an unknown device and a wrong password are told is the same Threads:
- * pure Not here:       whether a packet with the code may be sent at this moment: session.c. A few
- * codes of the DISCONNECT column are a server's only; a client asks fmx_reason_is_allowed
+ *                 a refusal is read off rather than reasoned out, and a test can hold each column
+ *                 against the codes that the standard allows in that packet
+ * Words:          return code: the byte of a 3.x CONNACK, 1 … 5; SILENT: the packet cannot say it,
+ *                 or nobody is left to hear it; the connection is closed without it
+ * Invariants:     (1) a column holds only codes allowed in its packet from a server  (2) what a
+ *                 broken signature, an unknown device and a wrong password are told is the same
+ * Threads:        pure
+ * Not here:       whether a packet with the code may be sent at this moment: session.c. A few codes
+ *                 of the DISCONNECT column are a server's only; a client asks fmx_reason_is_allowed
  */
 #include "proto/reason.h"
 
