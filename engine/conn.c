@@ -343,8 +343,7 @@ static void release_aliases(struct fmx_conn *conn)
 void fmx_conn_release(struct fmx_conn *conn)
 {
     FMX_ASSERT(conn->state == FMX_CONN_CLOSED && !conn->role_holds);
-    FMX_ASSERT(!conn->is_dirty && !fmx_list_has(conn, FMX_LIST_READY) &&
-               !fmx_list_has(conn, FMX_LIST_STARVED));
+    FMX_ASSERT(!conn->is_dirty && !fmx_list_has_any(conn));
     role_of(conn)->on_release(conn);
     release_aliases(conn);
     free(conn->session.out.tags);

@@ -31,6 +31,8 @@
 #define CONNECT_BYTES_MAX  262144u /* nobody is known yet */
 #define CONNECT_FIRST_BYTE 0x10u
 
+#define PUBACK_BYTES 4u /* without a reason */
+
 /* Of a turn. A PUBACK costs little, and a session that waits for it could not be told more. */
 #define PACKET_SHARE 8u
 #define PUBACK_SHARE 1u
@@ -230,6 +232,11 @@ static void carry_out(struct fmx_conn *conn, struct fmx_packet *packet,
     }
 }
 
+static bool is_short_puback(const struct fmx_frame *frame)
+{
+    return frame->head == FMX_PUBACK << 4 && frame->bytes == PUBACK_BYTES;
+}
+
 static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
 {
     struct fmx_packet packet;
@@ -237,7 +244,7 @@ static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
     struct fmx_session *session = &conn->session;
 
     fmx_count(&conn->shard->counters.packets_in, 1);
-    conn->turn_share += frame->head == FMX_PUBACK << 4 ? PUBACK_SHARE : PACKET_SHARE;
+    conn->turn_share += is_short_puback(frame) ? PUBACK_SHARE : PACKET_SHARE;
     enum fmx_status status =
         fmx_decode(frame, peer_of(conn), (enum fmx_version)session->version, &packet);
     if (status == FMX_OK && packet.kind == FMX_PUBLISH && session->state == FMX_SESSION_OPEN &&
@@ -339,7 +346,8 @@ static fmx_slice feed_carry(struct fmx_conn *conn, fmx_slice span)
 {
     while (conn->state == FMX_CONN_OPEN && carry_bytes(conn) > 0) {
         size_t missing;
-        conn->carry->begin += (uint32_t)take_packets(conn, carry_span(conn), &missing);
+        size_t used = take_packets(conn, carry_span(conn), &missing);
+        conn->carry->begin += (uint32_t)used;
         if (carry_bytes(conn) == 0) {
             drop_carry(conn);
             break;

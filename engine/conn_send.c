@@ -36,6 +36,14 @@ void fmx_conn_mark_dirty(struct fmx_conn *conn)
     }
 }
 
+/* Nobody will take it, and no send is in flight: nothing is queued that had to be bounded. */
+static void drop_if_mute(struct fmx_conn *conn)
+{
+    if (conn->is_mute) {
+        fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+    }
+}
+
 uint8_t *fmx_conn_reserve(struct fmx_conn *conn, size_t bytes)
 {
     uint8_t *room = fmx_sendq_reserve(&conn->sendq, &conn->shard->pool, bytes);
@@ -51,6 +59,7 @@ void fmx_conn_commit(struct fmx_conn *conn, size_t bytes)
     fmx_sendq_commit(&conn->sendq, bytes);
     fmx_count(&conn->shard->counters.packets_out, 1);
     fmx_conn_mark_dirty(conn);
+    drop_if_mute(conn);
 }
 
 void fmx_conn_refer(struct fmx_conn *conn, struct fmx_payload *payload, fmx_slice bytes)
@@ -58,6 +67,7 @@ void fmx_conn_refer(struct fmx_conn *conn, struct fmx_payload *payload, fmx_slic
     if (!fmx_sendq_refer(&conn->sendq, &conn->shard->pool, payload, bytes)) {
         fmx_conn_abort(conn, FMX_LIMIT_MEMORY, ENOMEM);
     }
+    drop_if_mute(conn);
 }
 
 void fmx_conn_send(struct fmx_conn *conn, const struct fmx_packet *packet)

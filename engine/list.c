@@ -25,6 +25,16 @@ bool fmx_list_has(const struct fmx_conn *conn, enum fmx_list_kind kind)
     return conn->next[kind] != 0;
 }
 
+bool fmx_list_has_any(const struct fmx_conn *conn)
+{
+    bool any = false;
+
+    for (unsigned kind = 0; kind < FMX_LISTS_COUNT; kind++) {
+        any = any || conn->next[kind] != 0;
+    }
+    return any;
+}
+
 void fmx_list_push(struct fmx_conn *conn, enum fmx_list_kind kind)
 {
     struct fmx_list *list = &conn->shard->lists[kind];

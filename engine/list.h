@@ -40,5 +40,6 @@ struct fmx_conn *fmx_list_pop(struct fmx_shard *shard, struct fmx_list *list,
 struct fmx_list fmx_list_take(struct fmx_shard *shard, enum fmx_list_kind kind);
 
 bool fmx_list_has(const struct fmx_conn *conn, enum fmx_list_kind kind);
+bool fmx_list_has_any(const struct fmx_conn *conn);
 
 #endif

@@ -80,7 +80,7 @@ enum fmx_status fmx_mux_check_options(const struct fmx_mux_options *options, cha
         {"recv_buffer_bytes", options->recv_buffer_bytes, 512, 65536},
         {"send_queue_bytes_max", options->send_queue_bytes_max, 1024, 1u << 30},
         {"shard_bytes_max", options->shard_bytes_max, 1u << 20, 1ull << 40},
-        {"packets_per_turn_max", options->packets_per_turn_max, 1, 1u << 20},
+        {"packets_per_turn_max", options->packets_per_turn_max, 1, 65536},
         {"log_level", (uint64_t)options->log_level, FMX_LOG_ERROR, FMX_LOG_DEBUG},
     };
 

@@ -64,7 +64,7 @@ static size_t room_wanted(const struct fmx_sendq *queue, size_t bytes)
     return bytes > grown ? bytes : grown;
 }
 
-/* Bounds of a queue are far below: options.h. */
+/* Whoever appends looks at the bounds before, and they are far below: conn_send.c. */
 static void count_in(struct fmx_sendq *queue, size_t bytes)
 {
     FMX_ASSERT(bytes <= UINT32_MAX - queue->bytes);

@@ -18,7 +18,7 @@ struct fmx_sendq {
     struct fmx_piece *head;
     struct fmx_piece *tail;
     uint32_t bytes;   /* committed and not yet consumed */
-    uint32_t sending; /* the first of them that are in the kernel; 0: no send is in flight */
+    uint32_t sending; /* conn_send.c's: the first of them are in the kernel; 0: no send is */
 };
 
 /* Contiguous room for `bytes` at the end, or NULL if memory ran out. Valid until the next call. */

@@ -375,8 +375,7 @@ static void free_closed(struct fmx_shard *shard)
     struct fmx_conn *conn;
 
     while ((conn = fmx_list_pop(shard, &closed, FMX_LIST_CLOSED)) != NULL) {
-        if (fmx_list_has(conn, FMX_LIST_READY) || fmx_list_has(conn, FMX_LIST_STARVED) ||
-            conn->is_dirty) {
+        if (fmx_list_has_any(conn) || conn->is_dirty) {
             fmx_list_push(conn, FMX_LIST_CLOSED); /* next turn */
         } else {
             fmx_conn_release(conn);

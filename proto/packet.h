@@ -57,7 +57,9 @@ struct fmx_connack {
 struct fmx_publish {
     fmx_slice topic;
     fmx_slice payload;
-    fmx_slice wire;     /* the packet as it came, its length in the shortest form; else empty */
+    /* The packet as it came, its length in the shortest form; else empty. Whoever changes more of
+       the view than flags and identifier empties it. */
+    fmx_slice wire;
     uint16_t packet_id; /* 0 at QoS 0 */
     uint8_t qos;
     bool dup;

@@ -1,9 +1,10 @@
 /*
  * deliver — a PUBLISH on its way to everyone who gets it
  *
- * Why it is so:   one message may have one receiver or a thousand. It is encoded once for each
- *                 version and QoS and copied into the queues of its receivers, with the two bytes
- *                 of the packet identifier set in each; from LARGE_BYTES on it is stored once, and
+ * Why it is so:   one message may have one receiver or a thousand. To receivers of the publisher's
+ *                 version and QoS it goes as it came; else it is encoded once for each version and
+ *                 QoS. It is copied into the queues of its receivers, with the two bytes of the
+ *                 packet identifier set in each; from LARGE_BYTES on it is stored once, and
  *                 each receiver gets its own head and a reference. It is stored at all only if
  *                 somebody has to wait for it
  * Words:          fan: one message while it is spread over its receivers

@@ -255,7 +255,7 @@ void fmx_gateway_unsubscribe_all(struct fmx_gateway_shard *gateway, uint32_t *he
 
 #define FMX_TAG_NOTHING 1ull /* an identifier in use, and nothing to send again */
 
-/* Routes a message of a session of this shard, and acknowledges it. */
+/* Routes a message of a session of this shard, and acknowledges it; the view is used up. */
 void fmx_gateway_publish_from(struct fmx_conn *conn, struct fmx_publish *publish);
 
 /* Routes a message that came from another shard or a caller; takes over the reference. */

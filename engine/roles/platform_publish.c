@@ -279,7 +279,6 @@ static bool take_answer(struct fmx_conn *conn, const struct fmx_publish *publish
                         const struct fmx_dialect_topic *topic)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
-    uint64_t hash = fmx_gateway_hash(conn);
     uint64_t message_id;
     uint32_t home;
 
@@ -291,6 +290,7 @@ static bool take_answer(struct fmx_conn *conn, const struct fmx_publish *publish
         fmx_count(&counters_of(conn)->call_answers_late, 1);
         return true;
     }
+    uint64_t hash = fmx_gateway_hash(conn);
     if (home == conn->shard->index) {
         fmx_calls_answer(&gateway->calls, message_id, hash, publish->payload);
         return true;
@@ -338,6 +338,7 @@ void fmx_platform_on_publish(struct fmx_conn *conn, struct fmx_publish *received
         return;
     }
     publish.topic = fmx_topic_strip_rid(publish.topic);
+    publish.wire = (fmx_slice){0};
     struct fmx_dialect_topic topic = fmx_dialect_topic_name(
         publish.topic, fmx_gateway_product_key(part), fmx_gateway_device_name(part));
     if (is_within_rate(conn, &publish) && has_good_properties(conn, &publish) &&

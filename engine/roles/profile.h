@@ -11,7 +11,7 @@ struct fmx_gateway_shard;
 struct fmx_profile_rules {
     /* A CONNECT that the protocol accepts: refuses it, or has it claim its key. */
     void (*on_connect)(struct fmx_conn *conn, const struct fmx_connect *connect);
-    /* A PUBLISH of an open session; acknowledging it is the profile's. */
+    /* A PUBLISH of an open session; acknowledging it is the profile's, and the view is used up. */
     void (*on_publish)(struct fmx_conn *conn, struct fmx_publish *publish);
     /* May the session with this key subscribe to a filter? FMX_OK, or what SUBACK says. */
     enum fmx_status (*may_subscribe)(struct fmx_gateway_shard *gateway, fmx_slice key,

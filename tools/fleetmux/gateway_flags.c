@@ -228,7 +228,7 @@ static const struct flag own_rows[] = {
      .max = 32768,
      .argument = "COUNT",
      .group = "Process",
-     .help = "receive buffers of a shard, a power of two"},
+     .help = "receive buffers of a shard at most, a power of two"},
     {.name = "recv-buffer-bytes",
      .kind = FLAG_UINT,
      AT(options.mux.recv_buffer_bytes),
