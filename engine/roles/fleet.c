@@ -117,23 +117,38 @@ static uint64_t share_of(const struct fmx_shard *shard, uint64_t total)
     return portion(total, after, count) - portion(total, before, count);
 }
 
-static void init_histograms(struct fmx_fleet_shard *fleet)
+/* As fmx_histogram_init, of zeroed memory: pages in which nothing is counted are never touched. */
+static void init_histogram(struct fmx_histogram *zeroed)
 {
-    fmx_histogram_init(&fleet->connect);
-    fmx_histogram_init(&fleet->subscribe);
-    fmx_histogram_init(&fleet->puback);
-    fmx_histogram_init(&fleet->delivery);
-    fmx_histogram_init(&fleet->lag);
+    atomic_init(&zeroed->min_ns, UINT64_MAX);
 }
 
-static void init_clients(struct fmx_fleet_shard *fleet)
+static void init_histograms(struct fmx_fleet_shard *fleet)
 {
+    init_histogram(&fleet->connect);
+    init_histogram(&fleet->subscribe);
+    init_histogram(&fleet->puback);
+    init_histogram(&fleet->delivery);
+    init_histogram(&fleet->lag);
+}
+
+static bool make_clients(struct fmx_fleet_shard *fleet)
+{
+    size_t bytes = (fleet->clients_count + 1u) * sizeof(*fleet->clients);
+
+    fleet->clients = aligned_alloc(sizeof(*fleet->clients), bytes);
+    if (fleet->clients == NULL) {
+        return false;
+    }
+    memset(fleet->clients, 0, bytes);
     for (uint32_t i = 0; i < fleet->clients_count; i++) {
-        fleet->clients[i].index = i * fleet->shard->shards_count + fleet->shard->index;
+        fleet->clients[i].index =
+            (i * fleet->shard->shards_count + fleet->shard->index) & FMX_FLEET_INDEX_MASK;
         fleet->clients[i].timer.kind = FMX_TIMER_ROLE;
         fleet->clients[i].timer.sub_kind = FMX_FLEET_TIMER_CLIENT;
     }
     fmx_count(&fleet->counters.waiting, fleet->clients_count);
+    return true;
 }
 
 static void arm_role_timer(struct fmx_fleet_shard *fleet, struct fmx_timer *timer, uint8_t kind)
@@ -161,9 +176,7 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     fleet->shard = shard;
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     fleet->clients_count = (uint32_t)share_of(shard, plan->clients_count);
-    fleet->clients = calloc(fleet->clients_count + 1u, sizeof(*fleet->clients));
-    if (fleet->clients == NULL || !fmx_fleet_message_open(fleet) ||
-        !fmx_fleet_register_open(fleet)) {
+    if (!make_clients(fleet) || !fmx_fleet_message_open(fleet) || !fmx_fleet_register_open(fleet)) {
         return FMX_LIMIT_MEMORY;
     }
     fleet->answers.count_max = equal_part(plan->calls.pending_max, shard->shards_count);
@@ -174,7 +187,6 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     fleet->publishes_left =
         plan->publishes_max == 0 ? UINT64_MAX : share_of(shard, plan->publishes_max);
     init_histograms(fleet);
-    init_clients(fleet);
     return FMX_OK;
 }
 

@@ -23,6 +23,7 @@
 
 #include <fleetmux/fleet.h>
 
+#define FMX_FLEET_CLIENTS_MAX       16000000u
 #define FMX_FLEET_PACKET_BYTES_MAX  (16u << 20)
 #define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* plan.platform.more_options */
 #define FMX_FLEET_SDK_BYTES_MAX     64u
@@ -86,24 +87,27 @@ enum fmx_fleet_client_state {
     FMX_CLIENT_DONE, /* lost or failed for good */
 };
 
+#define FMX_FLEET_INDEX_MASK   0xffffffu
+#define FMX_FLEET_ATTEMPTS_MAX 31u
+
+/* What of a client outlives its connections; what does not is in the connection's slot. */
 struct fmx_fleet_client {
     struct fmx_timer timer; /* next connect, or next planned message */
-    struct fmx_conn *conn;  /* NULL unless connecting or open */
-    uint64_t connect_planned_ns;
+    union {
+        uint64_t connect_planned_ns; /* WAITING */
+        struct fmx_conn *conn;       /* CONNECTING, OPEN */
+    };
     uint64_t next_planned_ns; /* of the first message that is not due yet */
     uint64_t sequence;        /* of the next message */
-    uint32_t index;           /* in the whole run, from 0 */
     uint32_t overdue;         /* messages due and not sent */
-    uint32_t unacked;         /* QoS 1 sent and not acknowledged */
-    uint16_t attempts;        /* connects since the last good one */
-    uint8_t state;            /* enum fmx_fleet_client_state */
-    uint8_t subacks_due;
-    bool was_open;
-    bool is_subscribed;
-    bool alias_is_known; /* this connection's alias 1 stands for the topic */
-    bool has_registered; /* on this connection: the next one follows at once */
-    uint8_t reason;      /* the server's last word */
+    uint32_t index : 24;      /* in the whole run, from 0 */
+    uint32_t attempts : 5;    /* connects since the last good one, to FMX_FLEET_ATTEMPTS_MAX */
+    enum fmx_fleet_client_state state : 2;
+    bool was_open : 1;
 };
+
+static_assert(sizeof(struct fmx_fleet_client) == 64, "a client is one cache line");
+static_assert(FMX_FLEET_CLIENTS_MAX <= FMX_FLEET_INDEX_MASK, "every client has an index");
 
 /* What a client was told when it registered. */
 struct fmx_fleet_learnt {
@@ -122,6 +126,13 @@ struct fmx_fleet_answers {
     uint32_t count_max;
     size_t bytes;
     struct fmx_timer timer; /* armed for the first of them */
+};
+
+/* A text as it was filled in last: the messages of a burst share it. */
+struct fmx_fleet_filled {
+    uint32_t number; /* of whose it is: his index + 1; 0: nobody's */
+    fmx_slice text;
+    uint8_t bytes[FMX_TEMPLATE_BYTES_MAX];
 };
 
 /* What one receiver has seen of one publisher. */
@@ -151,7 +162,10 @@ struct fmx_fleet_shard {
     uint64_t random;          /* state of the generator */
     uint8_t *payload;         /* made payload; the first bytes are written anew for each message */
     size_t payload_bytes;
-    uint8_t *correlation;             /* the same of correlation data; NULL: none */
+    uint8_t *correlation;       /* the same of correlation data */
+    struct fmx_publish message; /* the last one made: most of it is in all of them */
+    struct fmx_fleet_filled topic;
+    struct fmx_fleet_filled response_topic;
     struct fmx_fleet_learnt **learnt; /* of each client, or NULL; NULL: nobody registers */
     struct fmx_fleet_answers answers;
     struct fmx_index tracks_index;
@@ -167,9 +181,20 @@ struct fmx_fleet_shard {
     struct fmx_histogram lag;
 };
 
+/* What of a client lives as long as its connection: the role's part of a slot. */
 struct fmx_fleet_part {
     struct fmx_fleet_client *client;
+    uint64_t connect_planned_ns;
+    uint32_t unacked;    /* QoS 1 sent and not acknowledged */
+    uint8_t subacks_due; /* until it counts as subscribed */
+    uint8_t reason;      /* the server's last word */
+    bool is_subscribed : 1;
+    bool alias_is_known : 1; /* alias 1 stands for the topic */
+    bool has_registered : 1; /* the next connection follows at once */
 };
+
+static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_fleet_part) <= 256,
+              "a quiet connection is four cache lines");
 
 enum {
     FMX_FLEET_TIMER_CLIENT,
@@ -183,9 +208,14 @@ static inline struct fmx_fleet_shard *fmx_fleet_of(struct fmx_shard *shard)
     return shard->role_state;
 }
 
+static inline struct fmx_fleet_part *fmx_fleet_part_of(struct fmx_conn *conn)
+{
+    return fmx_conn_part(conn);
+}
+
 static inline struct fmx_fleet_client *fmx_fleet_client_of(struct fmx_conn *conn)
 {
-    return ((struct fmx_fleet_part *)fmx_conn_part(conn))->client;
+    return fmx_fleet_part_of(conn)->client;
 }
 
 /* splitmix64: the same seed gives the same choices. */
@@ -300,12 +330,16 @@ struct fmx_fleet_mark {
 };
 
 /*
- * The next message of a client, but for its topic: payload and properties, in buffers of the shard
- * and in `response_topic` (room for FMX_TEMPLATE_BYTES_MAX).
+ * The next message of a client, but for its topic and alias, which stay as they were set last. It
+ * is the shard's, until the next one is made.
  */
-void fmx_fleet_message_make(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                            uint64_t planned_ns, uint8_t *response_topic,
-                            struct fmx_publish *out_publish);
+struct fmx_publish *fmx_fleet_message_make(struct fmx_fleet_shard *fleet,
+                                           const struct fmx_fleet_client *client,
+                                           uint64_t planned_ns);
+
+/* The topic of a client's messages, until the next client's is asked for. */
+fmx_slice fmx_fleet_message_topic(struct fmx_fleet_shard *fleet,
+                                  const struct fmx_fleet_client *client);
 
 /* False: the payload has no mark of ours. */
 bool fmx_fleet_mark_read(fmx_slice payload, struct fmx_fleet_mark *out_mark);

@@ -25,7 +25,7 @@
 static _Atomic uint64_t *gauge_of(struct fmx_fleet_shard *fleet,
                                   const struct fmx_fleet_client *client)
 {
-    switch ((enum fmx_fleet_client_state)client->state) {
+    switch (client->state) {
     case FMX_CLIENT_WAITING:
         return &fleet->counters.waiting;
     case FMX_CLIENT_CONNECTING:
@@ -42,7 +42,7 @@ static void enter_state(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *
                         enum fmx_fleet_client_state state)
 {
     fmx_count_down(gauge_of(fleet, client), 1);
-    client->state = (uint8_t)state;
+    client->state = state;
     fmx_count(gauge_of(fleet, client), 1);
 }
 
@@ -65,6 +65,14 @@ static void count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, i
 
 /* ── connect ── */
 
+static void plan_connect(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client,
+                         uint64_t planned_ns)
+{
+    enter_state(fleet, client, FMX_CLIENT_WAITING);
+    client->connect_planned_ns = planned_ns;
+    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, planned_ns);
+}
+
 static void reconnect_later(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
 {
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
@@ -76,33 +84,15 @@ static void reconnect_later(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
         return;
     }
     uint64_t cap_ms = plan->reconnect_min_ms;
-    for (uint16_t i = 0; i < client->attempts && cap_ms < plan->reconnect_max_ms; i++) {
+    for (uint32_t i = 0; i < client->attempts && cap_ms < plan->reconnect_max_ms; i++) {
         cap_ms *= 2;
     }
     cap_ms = cap_ms > plan->reconnect_max_ms ? plan->reconnect_max_ms : cap_ms;
     uint64_t wait_ns = fmx_fleet_random(fleet) % (cap_ms * FMX_NS_PER_MS + 1);
-    if (client->attempts < UINT16_MAX) {
+    if (client->attempts < FMX_FLEET_ATTEMPTS_MAX) {
         client->attempts++;
     }
-    client->connect_planned_ns = fleet->shard->now_ns + wait_ns;
-    enter_state(fleet, client, FMX_CLIENT_WAITING);
-    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, client->connect_planned_ns);
-}
-
-/* Connections that still close hold all slots: soon there is one, and the planned time stands. */
-static void begin_soon(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
-{
-    enter_state(fleet, client, FMX_CLIENT_WAITING);
-    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + FMX_NS_PER_MS);
-}
-
-/* With what it has learnt, which is a connect of its own: planned now. */
-static void come_back(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
-{
-    client->has_registered = false;
-    client->connect_planned_ns = fleet->shard->now_ns;
-    enter_state(fleet, client, FMX_CLIENT_WAITING);
-    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, client->connect_planned_ns);
+    plan_connect(fleet, client, fleet->shard->now_ns + wait_ns);
 }
 
 void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
@@ -112,26 +102,29 @@ void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
     const struct fmx_address *source =
         whole->sources_count == 0 ? NULL : &whole->sources[client->index % whole->sources_count];
     uint64_t deadline_ns = fleet->shard->now_ns + whole->plan.connect_timeout_ms * FMX_NS_PER_MS;
+    struct fmx_conn *conn;
     int sys_errno;
 
-    FMX_ASSERT(client->conn == NULL);
-    enter_state(fleet, client, FMX_CLIENT_CONNECTING);
+    FMX_ASSERT(client->state == FMX_CLIENT_WAITING);
     enum fmx_status status =
         fmx_conn_dial(fleet->shard, (const struct sockaddr *)&target->storage, target->bytes,
                       source == NULL ? NULL : (const struct sockaddr *)&source->storage,
                       source == NULL ? 0 : source->bytes, whole->plan.linger_zero, deadline_ns,
-                      &client->conn, &sys_errno);
+                      &conn, &sys_errno);
     if (status == FMX_LIMIT_SESSIONS && !fleet->is_ending) {
-        begin_soon(fleet, client);
+        /* connections that still close hold all slots: look again, the planned time stands */
+        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + FMX_NS_PER_MS);
         return;
     }
     if (status != FMX_OK) {
-        client->conn = NULL;
         count_cause(fleet, status, sys_errno, 0);
         reconnect_later(fleet, client);
         return;
     }
-    ((struct fmx_fleet_part *)fmx_conn_part(client->conn))->client = client;
+    *fmx_fleet_part_of(conn) =
+        (struct fmx_fleet_part){.client = client, .connect_planned_ns = client->connect_planned_ns};
+    enter_state(fleet, client, FMX_CLIENT_CONNECTING);
+    client->conn = conn;
     fleet->connecting++;
 }
 
@@ -190,11 +183,11 @@ void fmx_fleet_client_opened(struct fmx_conn *conn)
 
 /* ── subscribe ── */
 
-static void subscribed(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+static void subscribed(struct fmx_fleet_shard *fleet, struct fmx_fleet_part *part)
 {
-    client->is_subscribed = true;
+    part->is_subscribed = true;
     fmx_count(&fleet->counters.subscribed, 1);
-    fmx_fleet_publish_begin(fleet, client);
+    fmx_fleet_publish_begin(fleet, part->client);
 }
 
 static void send_subscribe(struct fmx_conn *conn, const char *text)
@@ -226,12 +219,12 @@ static void send_subscribe(struct fmx_conn *conn, const char *text)
 static void subscribe_all(struct fmx_conn *conn)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
 
-    client->subacks_due = (uint8_t)plan->filters_count;
+    part->subacks_due = (uint8_t)plan->filters_count;
     if (plan->filters_count == 0) {
-        subscribed(fleet, client);
+        subscribed(fleet, part);
         return;
     }
     for (size_t i = 0; i < plan->filters_count; i++) {
@@ -242,14 +235,14 @@ static void subscribe_all(struct fmx_conn *conn)
 static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, uint64_t tag)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
 
     fmx_histogram_record(&fleet->subscribe, conn->shard->now_ns - (tag >> 1));
     for (size_t i = 0; i < suback->codes.bytes; i++) {
         fmx_count(&fleet->counters.subscribes_refused, suback->codes.data[i] >= 0x80);
     }
-    if (client->subacks_due > 0 && --client->subacks_due == 0) {
-        subscribed(fleet, client);
+    if (part->subacks_due > 0 && --part->subacks_due == 0) {
+        subscribed(fleet, part);
     }
 }
 
@@ -258,10 +251,11 @@ static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, ui
 static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_client *client = part->client;
     uint64_t now_ns = conn->shard->now_ns;
 
-    client->reason = connack->reason;
+    part->reason = connack->reason;
     if (connack->reason != 0) {
         return; /* the end follows */
     }
@@ -276,7 +270,7 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
     fmx_count(&fleet->counters.connects_ok, 1);
     fmx_count_set(&fleet->counters.last_connect_ns,
                   now_ns - atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed));
-    fmx_histogram_record(&fleet->connect, now_ns - client->connect_planned_ns);
+    fmx_histogram_record(&fleet->connect, now_ns - part->connect_planned_ns);
     subscribe_all(conn);
     fmx_fleet_ramp(fleet);
 }
@@ -311,7 +305,7 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         }
         break;
     case FMX_DISCONNECT:
-        fmx_fleet_client_of(conn)->reason = packet->disconnect.reason;
+        fmx_fleet_part_of(conn)->reason = packet->disconnect.reason;
         break;
     default:
         break;
@@ -320,15 +314,14 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
 
 /* ── the end ── */
 
-static void forget_connection(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+static void forget_connection(struct fmx_fleet_shard *fleet, const struct fmx_fleet_part *part)
 {
+    struct fmx_fleet_client *client = part->client;
+
     client->conn = NULL;
-    client->alias_is_known = false;
-    fleet->unacked -= client->unacked;
-    fmx_count(&fleet->counters.unacked_lost, client->unacked);
-    client->unacked = 0;
-    if (client->is_subscribed) {
-        client->is_subscribed = false;
+    fleet->unacked -= part->unacked;
+    fmx_count(&fleet->counters.unacked_lost, part->unacked);
+    if (part->is_subscribed) {
         fmx_count_down(&fleet->counters.subscribed, 1);
     }
     fmx_wheel_disarm(&fleet->shard->wheel, &client->timer);
@@ -337,21 +330,22 @@ static void forget_connection(struct fmx_fleet_shard *fleet, struct fmx_fleet_cl
 void fmx_fleet_client_closed(struct fmx_conn *conn)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_client *client = part->client;
 
     if (client->state == FMX_CLIENT_CONNECTING) {
         fleet->connecting--;
     }
-    forget_connection(fleet, client);
+    forget_connection(fleet, part);
     if (fleet->shard->stopping) {
         return; /* as planned: the client stays counted as it was */
     }
-    if (client->has_registered) {
-        come_back(fleet, client);
+    if (part->has_registered) { /* with what it has learnt, which is a connect of its own */
+        plan_connect(fleet, client, fleet->shard->now_ns);
         return;
     }
     bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
-    count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? client->reason : 0);
+    count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? part->reason : 0);
     reconnect_later(fleet, client);
     fmx_fleet_ramp(fleet);
 }

@@ -3,11 +3,13 @@
  *
  * Why it is so:   a message says who sent it, which one of his it is, and when it was to leave, so
  *                 that whoever receives it can tell loss and delay. What differs between two
- *                 messages is written over the front of one buffer; the rest of it is made once
+ *                 messages is written over the front of one buffer and into few fields of one
+ *                 message; the rest of it is made once. A topic stays until another client's is
+ *                 needed: a burst fills it in once
  * Words:          mark: these three, 24 bytes in front of a payload, or as hex digits in a property
  *                 post; post: Alink JSON that a device reports its properties with
- * Memory:         one payload and one correlation for each shard; user properties, encoded once,
- *                 are the fleet's
+ * Memory:         one message, payload, correlation and topic for each shard; user properties,
+ *                 encoded once, are the fleet's
  * Threads:        owning shard
  * Limits:         a post has at least POST_BYTES_MIN bytes
  * Not here:       when a message leaves: fleet_publish.c
@@ -34,6 +36,29 @@
 
 /* ── buffers ── */
 
+/* What all messages have in common. */
+static void begin_message(struct fmx_fleet_shard *fleet)
+{
+    const struct fmx_fleet *whole = fleet->fleet;
+    const struct fmx_fleet_properties *wanted = &whole->plan.properties;
+    struct fmx_props *props = &fleet->message.props;
+
+    fleet->message.qos = whole->plan.publish_qos;
+    fleet->message.retain = whole->plan.retain;
+    if (wanted->response_topic != NULL) {
+        props->present |= FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC);
+    }
+    if (wanted->correlation_bytes > 0) {
+        props->present |= FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA);
+        props->correlation_data =
+            (fmx_slice){.data = fleet->correlation, .bytes = wanted->correlation_bytes};
+    }
+    if (wanted->user_count > 0) {
+        props->user_count = (uint32_t)wanted->user_count;
+        props->raw = (fmx_slice){.data = whole->user_copy, .bytes = whole->user_bytes};
+    }
+}
+
 static uint8_t *make_buffer(size_t bytes)
 {
     uint8_t *buffer = malloc(bytes + 1);
@@ -58,6 +83,7 @@ bool fmx_fleet_message_open(struct fmx_fleet_shard *fleet)
         memcpy(fleet->payload + fleet->payload_bytes - TEXT_BYTES(POST_END), POST_END,
                TEXT_BYTES(POST_END));
     }
+    begin_message(fleet);
     return fleet->payload != NULL && fleet->correlation != NULL;
 }
 
@@ -134,43 +160,49 @@ static fmx_slice make_payload(struct fmx_fleet_shard *fleet, const struct fmx_fl
     return (fmx_slice){.data = fleet->payload, .bytes = fleet->payload_bytes};
 }
 
-static void set_properties(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                           uint8_t *response_topic, struct fmx_props *props)
+static fmx_slice fill_once(const struct fmx_fleet_shard *fleet,
+                           const struct fmx_fleet_client *client, const char *text,
+                           struct fmx_fleet_filled *filled)
+{
+    if (filled->number != client->index + 1u) {
+        filled->number = client->index + 1u;
+        filled->text = fmx_fleet_fill(fleet, client, text, filled->bytes);
+    }
+    return filled->text;
+}
+
+fmx_slice fmx_fleet_message_topic(struct fmx_fleet_shard *fleet,
+                                  const struct fmx_fleet_client *client)
+{
+    return fill_once(fleet, client, fleet->fleet->plan.topic, &fleet->topic);
+}
+
+static void set_properties(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client)
 {
     const struct fmx_fleet_properties *wanted = &fleet->fleet->plan.properties;
 
     if (wanted->response_topic != NULL) {
-        props->present |= FMX_PROP_BIT(FMX_PROP_RESPONSE_TOPIC);
-        props->response_topic =
-            fmx_fleet_fill(fleet, client, wanted->response_topic, response_topic);
+        fleet->message.props.response_topic =
+            fill_once(fleet, client, wanted->response_topic, &fleet->response_topic);
     }
-    if (wanted->correlation_bytes > 0) {
-        if (wanted->correlation_bytes >= sizeof(uint64_t)) {
-            struct fmx_writer writer = fmx_writer_of(fleet->correlation, sizeof(uint64_t));
-            write_u64(&writer, client->sequence);
-        }
-        props->present |= FMX_PROP_BIT(FMX_PROP_CORRELATION_DATA);
-        props->correlation_data =
-            (fmx_slice){.data = fleet->correlation, .bytes = wanted->correlation_bytes};
-    }
-    if (wanted->user_count > 0) {
-        props->user_count = (uint32_t)wanted->user_count;
-        props->raw =
-            (fmx_slice){.data = fleet->fleet->user_copy, .bytes = fleet->fleet->user_bytes};
+    if (wanted->correlation_bytes >= sizeof(uint64_t)) {
+        struct fmx_writer writer = fmx_writer_of(fleet->correlation, sizeof(uint64_t));
+        write_u64(&writer, client->sequence);
     }
 }
 
-void fmx_fleet_message_make(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                            uint64_t planned_ns, uint8_t *response_topic,
-                            struct fmx_publish *out_publish)
+struct fmx_publish *fmx_fleet_message_make(struct fmx_fleet_shard *fleet,
+                                           const struct fmx_fleet_client *client,
+                                           uint64_t planned_ns)
 {
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     const struct fmx_fleet_mark mark = {.publisher = plan->first_number + client->index,
                                         .sequence = client->sequence,
                                         .planned_ns = planned_ns};
 
-    out_publish->payload = make_payload(fleet, &mark);
-    set_properties(fleet, client, response_topic, &out_publish->props);
+    fleet->message.payload = make_payload(fleet, &mark);
+    set_properties(fleet, client);
+    return &fleet->message;
 }
 
 /* ── reading ── */

@@ -341,7 +341,7 @@ static enum fmx_status check_ranges(const struct fmx_fleet_plan *plan, char *err
     const struct fmx_option_range ranges[] = {
         {"targets_count", plan->targets_count, 1, 64},
         {"sources_count", plan->sources_count, 0, 65536},
-        {"clients_count", plan->clients_count, 1, 16000000},
+        {"clients_count", plan->clients_count, 1, FMX_FLEET_CLIENTS_MAX},
         {"connects_inflight_max", plan->connects_inflight_max, 1, 1u << 20},
         {"connect_timeout_ms", plan->connect_timeout_ms, 100, 600000},
         {"version", (uint64_t)plan->version, FMX_MQTT_31, FMX_MQTT_50},

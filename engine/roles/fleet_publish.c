@@ -32,7 +32,8 @@ static bool has_room(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *cli
         return false;
     }
     return plan->publish_qos == 0 ||
-           (client->unacked < plan->publish_window && fmx_conn_make_window(client->conn));
+           (fmx_fleet_part_of(client->conn)->unacked < plan->publish_window &&
+            fmx_conn_make_window(client->conn));
 }
 
 /* The tag of an identifier says when; its lowest bit, what for: see fleet_client.c. */
@@ -50,54 +51,52 @@ static void count_sent(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *c
     fmx_count(&fleet->counters.sent, 1);
     fmx_histogram_record(&fleet->lag, now_ns > planned_ns ? now_ns - planned_ns : 0);
     if (fleet->fleet->plan.publish_qos > 0) {
-        client->unacked++;
+        fmx_fleet_part_of(client->conn)->unacked++;
         fleet->unacked++;
     }
 }
 
 /* The topic, or what stands for it on this connection. */
 static void name_topic(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                       uint8_t *topic, struct fmx_publish *publish)
+                       struct fmx_publish *message)
 {
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    struct fmx_conn *conn = client->conn;
+    struct fmx_props *props = &message->props;
 
-    if (plan->properties.use_aliases && client->conn->session.peer_alias_max >= TOPIC_ALIAS) {
-        publish->props.present |= FMX_PROP_BIT(FMX_PROP_TOPIC_ALIAS);
-        publish->props.topic_alias = TOPIC_ALIAS;
-        if (client->alias_is_known) {
-            return;
-        }
+    if (!fleet->fleet->plan.properties.use_aliases || conn->session.peer_alias_max < TOPIC_ALIAS) {
+        props->present &= ~FMX_PROP_BIT(FMX_PROP_TOPIC_ALIAS);
+        message->topic = fmx_fleet_message_topic(fleet, client);
+        return;
     }
-    publish->topic = fmx_fleet_fill(fleet, client, plan->topic, topic);
+    props->present |= FMX_PROP_BIT(FMX_PROP_TOPIC_ALIAS);
+    props->topic_alias = TOPIC_ALIAS;
+    message->topic = fmx_fleet_part_of(conn)->alias_is_known
+                         ? (fmx_slice){0}
+                         : fmx_fleet_message_topic(fleet, client);
 }
 
 static bool send_one(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client,
                      uint64_t planned_ns)
 {
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     struct fmx_conn *conn = client->conn;
     enum fmx_version version = (enum fmx_version)conn->session.version;
-    uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t response_topic[FMX_TEMPLATE_BYTES_MAX];
-    struct fmx_packet packet = {
-        .kind = FMX_PUBLISH,
-        .publish = {.packet_id = plan->publish_qos,
-                    .qos = plan->publish_qos,
-                    .retain = plan->retain},
-    };
+    struct fmx_publish *message = fmx_fleet_message_make(fleet, client, planned_ns);
 
-    name_topic(fleet, client, topic, &packet.publish);
-    fmx_fleet_message_make(fleet, client, planned_ns, response_topic, &packet.publish);
-    size_t bytes = fmx_encode_bytes(&packet, version);
+    name_topic(fleet, client, message);
+    size_t bytes = fmx_encode_publish_bytes(message, version);
     enum fmx_status status =
-        fmx_session_publish(&conn->session, &packet.publish, bytes, publish_tag(planned_ns));
+        fmx_session_publish(&conn->session, message, bytes, publish_tag(planned_ns));
 
     if (status != FMX_OK) { /* larger than the server takes, or a QoS it does not */
         fmx_conn_close(conn, status < 0 ? status : FMX_E_STATE);
         return false;
     }
-    fmx_conn_send(conn, &packet);
-    client->alias_is_known = plan->properties.use_aliases;
+    uint8_t *room = fmx_conn_reserve(conn, bytes);
+    if (room == NULL) {
+        return false;
+    }
+    fmx_conn_commit(conn, fmx_encode_publish(message, version, room));
+    fmx_fleet_part_of(conn)->alias_is_known = fleet->fleet->plan.properties.use_aliases;
     count_sent(fleet, client, planned_ns);
     return true;
 }
@@ -203,16 +202,16 @@ void fmx_fleet_publish_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_cli
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     uint64_t planned_ns = tag >> 1;
 
-    FMX_ASSERT(client->unacked > 0 && fleet->unacked > 0);
-    client->unacked--;
+    FMX_ASSERT(part->unacked > 0 && fleet->unacked > 0);
+    part->unacked--;
     fleet->unacked--;
     fmx_count(ack->reason >= 0x80 ? &fleet->counters.refused : &fleet->counters.acked, 1);
     fmx_histogram_record(&fleet->puback, conn->shard->now_ns - planned_ns);
-    if (client->overdue > 0 || fleet->fleet->plan.publish_interval_ns == 0) {
-        fmx_fleet_publish_due(fleet, client);
+    if (part->client->overdue > 0 || fleet->fleet->plan.publish_interval_ns == 0) {
+        fmx_fleet_publish_due(fleet, part->client);
     }
 }
 

@@ -124,7 +124,7 @@ static void read_answer(enum fmx_fleet_register kind, fmx_slice payload, fmx_sli
 void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     enum fmx_fleet_register kind = fleet->fleet->plan.platform.registration;
     const char *topic = kind == FMX_FLEET_REGISTER_KNOWN ? "/ext/register" : "/ext/regnwl";
     fmx_slice id;
@@ -133,16 +133,16 @@ void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publi
     if (publish->qos > 0) {
         fmx_conn_puback(conn, publish->packet_id, 0);
     }
-    if (client->has_registered || !fmx_slice_equal(publish->topic, fmx_slice_of(topic))) {
+    if (part->has_registered || !fmx_slice_equal(publish->topic, fmx_slice_of(topic))) {
         return; /* a notice of some other kind */
     }
     read_answer(kind, publish->payload, &id, &secret);
     if (secret.bytes == 0) {
         fmx_conn_close(conn, FMX_PEER_ORDER);
-    } else if (!learn(fleet, client, id, secret)) {
+    } else if (!learn(fleet, part->client, id, secret)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
     } else {
-        client->has_registered = true;
+        part->has_registered = true;
         fmx_count(&fleet->counters.registrations_ok, 1);
         fmx_conn_close(conn, FMX_E_DONE);
     }

@@ -90,7 +90,10 @@ static void summarize(const struct fmx_fleet *fleet, size_t offset, struct fmx_h
     fmx_histogram_init(scratch);
     for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
         const char *shard = (const char *)fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        fmx_histogram_add(scratch, (const struct fmx_histogram *)(shard + offset));
+        const struct fmx_histogram *histogram = (const struct fmx_histogram *)(shard + offset);
+        if (atomic_load_explicit(&histogram->total, memory_order_relaxed) > 0) {
+            fmx_histogram_add(scratch, histogram);
+        }
     }
     fmx_histogram_summary(scratch, out_latency);
 }

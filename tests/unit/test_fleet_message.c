@@ -37,11 +37,9 @@ static void end(void)
 static fmx_slice make(uint32_t index, uint64_t sequence, uint64_t planned_ns,
                       struct fmx_publish *out_publish)
 {
-    static uint8_t response_topic[FMX_TEMPLATE_BYTES_MAX];
-    struct fmx_fleet_client client = {.index = index, .sequence = sequence};
+    struct fmx_fleet_client client = {.index = index & FMX_FLEET_INDEX_MASK, .sequence = sequence};
 
-    *out_publish = (struct fmx_publish){0};
-    fmx_fleet_message_make(&shard, &client, planned_ns, response_topic, out_publish);
+    *out_publish = *fmx_fleet_message_make(&shard, &client, planned_ns);
     return out_publish->payload;
 }
 
@@ -111,6 +109,24 @@ static void a_post_says_who_which_and_when(void)
     begin(true, 0);
     check_mark(make(5, 0, 0, &publish), 6, 0, 0);
     check_mark(make(5, UINT64_MAX, UINT64_MAX, &publish), 6, UINT64_MAX, UINT64_MAX);
+    end();
+}
+
+static void a_topic_is_that_of_the_client_that_asks(void)
+{
+    struct fmx_fleet_client one = {.index = 0};
+    struct fmx_fleet_client other = {.index = 8};
+
+    begin(false, 24);
+    fleet.plan.topic = "fleet/%i/up";
+    for (unsigned i = 0; i < 2; i++) {
+        CU_ASSERT(
+            fmx_slice_equal(fmx_fleet_message_topic(&shard, &one), fmx_slice_of("fleet/1/up")));
+        CU_ASSERT(
+            fmx_slice_equal(fmx_fleet_message_topic(&shard, &one), fmx_slice_of("fleet/1/up")));
+        CU_ASSERT(
+            fmx_slice_equal(fmx_fleet_message_topic(&shard, &other), fmx_slice_of("fleet/9/up")));
+    }
     end();
 }
 
@@ -213,6 +229,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_short_payload_has_no_mark),
     FMX_TEST_CASE(a_post_is_the_same_json_whatever_was_there_before),
     FMX_TEST_CASE(a_post_says_who_which_and_when),
+    FMX_TEST_CASE(a_topic_is_that_of_the_client_that_asks),
     FMX_TEST_CASE(other_payloads_have_no_mark),
     FMX_TEST_CASE(calls_are_answered_where_their_topics_say),
     FMX_TEST_CASE(other_messages_are_no_calls),
