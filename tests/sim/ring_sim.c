@@ -6,7 +6,8 @@
  *                 kernel shows each of these once in a million; here the seed decides, so a failure
  *                 can be had again
  * Words:          step: one look at every operation in the kernel, in random order; temper: the
- *                 chances; peer: the other end of a connection, moved by the story
+ *                 chances; peer: the other end of a connection, moved by the story; circulating:
+ *                 buffers that have been lent, few at first and more as in engine/bufring.c
  * Invariants:     the world ends the process, and says the seed, if
  *                 (1) bytes of a send change between its submission and its completion
  *                 (2) a receive buffer is given that was not lent, or twice
@@ -38,6 +39,7 @@
 #define ENTERS_MAX   5000000u
 #define STEP_NS_MAX  20000u
 #define READ_AT_ONCE 65536u
+#define LENT_FIRST   64u
 #define POISON       0xdd
 
 enum kind { ACCEPT, RECV, CONNECT, SHUTDOWN, CLOSE, CANCEL, SEND, PEER_NAME, KINDS };
@@ -63,7 +65,7 @@ struct op {
     int32_t answer;
 };
 
-enum hand { WITH_KERNEL, WITH_ENGINE, ON_ITS_WAY };
+enum hand { NOT_LENT_YET, WITH_KERNEL, WITH_ENGINE, ON_ITS_WAY };
 
 struct fmx_ring {
     struct fmx_ring_options options;
@@ -73,7 +75,9 @@ struct fmx_ring {
     uint32_t *lent; /* a ring of buffers in the kernel's hands, first given first used */
     uint32_t lent_first;
     uint32_t lent_count;
-    struct op *filled; /* prepared, not submitted */
+    uint32_t circulating; /* all but those not lent yet */
+    bool is_short;        /* more are to be lent at the next flush */
+    struct op *filled;    /* prepared, not submitted */
     struct op **filled_tail;
     struct op **ops; /* in the kernel */
     size_t ops_count;
@@ -594,6 +598,16 @@ static void lend(struct fmx_ring *ring, uint32_t buffer)
     ring->lent_count++;
 }
 
+/* Lends buffers that have never been lent, until so many circulate. */
+static void circulate(struct fmx_ring *ring, uint32_t wanted)
+{
+    uint32_t most = ring->options.buffers_count;
+
+    while (ring->circulating < (wanted < most ? wanted : most)) {
+        lend(ring, ring->circulating++);
+    }
+}
+
 enum fmx_status fmx_ring_open(const struct fmx_ring_options *options, struct fmx_ring **out_ring,
                               char *error, size_t error_bytes)
 {
@@ -608,9 +622,7 @@ enum fmx_status fmx_ring_open(const struct fmx_ring_options *options, struct fmx
     ring->hands = fmx_world_must(calloc(count, sizeof(*ring->hands)));
     ring->lent = fmx_world_must(calloc(count, sizeof(*ring->lent)));
     ring->filled_tail = &ring->filled;
-    for (uint32_t i = 0; i < count; i++) {
-        lend(ring, i);
-    }
+    circulate(ring, LENT_FIRST);
     fmx_world.rings_count++;
     *out_ring = ring;
     return FMX_OK;
@@ -739,16 +751,20 @@ void fmx_ring_give(struct fmx_ring *ring, uint32_t buffer)
 
 void fmx_ring_give_flush(struct fmx_ring *ring)
 {
-    for (uint32_t i = 0; i < ring->options.buffers_count; i++) {
+    for (uint32_t i = 0; i < ring->circulating; i++) {
         if (ring->hands[i] == ON_ITS_WAY) {
             lend(ring, i);
         }
+    }
+    if (ring->is_short) {
+        circulate(ring, 2 * ring->circulating);
+        ring->is_short = false;
     }
 }
 
 void fmx_ring_lend_more(struct fmx_ring *ring)
 {
-    (void)ring; /* all are lent from the beginning */
+    ring->is_short = true;
 }
 
 /* ── looking ── */
@@ -774,6 +790,7 @@ struct fmx_sim_look fmx_sim_look(const struct fmx_ring *ring)
         look.files_open += ring->files[file] != NULL;
     }
     look.buffers_lent = ring->lent_count;
+    look.buffers_circulating = ring->circulating;
     look.completions = (unsigned)(ring->completions_end - ring->completions_first);
     return look;
 }

@@ -86,12 +86,13 @@ struct fmx_sim_look {
     unsigned recvs;
     unsigned sends;
     unsigned files_open;
-    unsigned buffers_lent; /* in the kernel's hands */
-    unsigned completions;  /* not reaped yet */
-    uint64_t enobufs;      /* receives ended for want of buffers, ever */
-    uint64_t late_data;    /* deliveries between a cancel and its effect, ever */
-    uint64_t short_sends;  /* sends ended with a part of their bytes, ever */
-    uint64_t wakes;        /* bells rung, ever */
+    unsigned buffers_lent;        /* in the kernel's hands */
+    unsigned buffers_circulating; /* have been lent at least once */
+    unsigned completions;         /* not reaped yet */
+    uint64_t enobufs;             /* receives ended for want of buffers, ever */
+    uint64_t late_data;           /* deliveries between a cancel and its effect, ever */
+    uint64_t short_sends;         /* sends ended with a part of their bytes, ever */
+    uint64_t wakes;               /* bells rung, ever */
 };
 
 struct fmx_sim_look fmx_sim_look(const struct fmx_ring *ring);
