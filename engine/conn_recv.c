@@ -152,7 +152,9 @@ static bool make_carry_room(struct fmx_conn *conn, size_t bytes)
     if (conn->carry->capacity - conn->carry->end >= bytes) {
         return true;
     }
-    close_up(conn->carry);
+    if (conn->carry->begin > 0) {
+        close_up(conn->carry);
+    }
     return wanted <= conn->carry->capacity || grow_carry(conn, wanted);
 }
 
