@@ -339,7 +339,9 @@ static void platform_calls_a_device_and_gets_its_answer(void)
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_call(world.caller, &request, answered, &result), FMX_OK);
     LOOP_WAIT(atomic_load(&result.count) == 4); /* nobody answers */
     LOOP_EQUAL(atomic_load(&result.value), FMX_CALL_TIMEOUT);
+    CU_ASSERT_FATAL(loop_receive(device.fd, &got));
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_call(world.caller, &request, answered, &result), FMX_OK);
+    CU_ASSERT_FATAL(loop_receive(device.fd, &got)); /* gone only after the call has reached it */
     close(device.fd);
     LOOP_WAIT(atomic_load(&result.count) == 5);
     LOOP_EQUAL(atomic_load(&result.value), FMX_CALL_HALFCONN);
