@@ -39,20 +39,21 @@ LAYERS = [
     ("include/fleetmux/private/", ["include/fleetmux/*"]),
     ("include/", PUBLIC),
     ("proto/", SMALL_PUBLIC + ["proto/*"]),
-    ("tls/", SMALL_PUBLIC + ["tls/*"]),
+    ("tls/", SMALL_PUBLIC + ["include/fleetmux/tls.h", "include/fleetmux/cert.h", "tls/*"]),
     (
         "engine/roles/",
-        ["include/fleetmux/*", "proto/*", "tls/hmac.h", "tls/psk.h", "engine/roles/*"]
-        + ["engine/%s.h" % name for name in ("role", "conn", "shard", "mux", "router", "index", "payload", "timer")]
+        ["include/fleetmux/*", "proto/*", "engine/roles/*"]
+        + ["tls/%s.h" % name for name in ("hmac", "tls", "tickets")]
+        + ["engine/%s.h" % name for name in ("role", "conn", "conn_tls", "shard", "mux", "router", "index", "payload", "timer")]
         + ["engine/%s.h" % name for name in ("stats", "histogram", "options", "log", "clock")],
     ),
-    ("engine/", ["include/fleetmux/*", "proto/*", "tls/tls.h", "engine/[^/]*"]),
+    ("engine/", ["include/fleetmux/*", "proto/*", "tls/tls.h", "tls/record.h", "engine/[^/]*"]),
     ("tools/", PUBLIC + ["tools/*"]),
     ("tests/loop/", PUBLIC + ["tests/*", "proto/*"]),
     ("tests/", ["*"]),
     (
         "bench/",
-        PUBLIC + ["bench/*", "proto/*"]
+        PUBLIC + ["bench/*", "proto/*", "tls/tls.h", "tls/tickets.h"]
         + ["engine/%s.h" % name for name in ("clock", "histogram", "inbox", "op", "ring", "router", "sendq", "slab", "timer")],
     ),
 ]

@@ -93,7 +93,19 @@ extern "C" {
     X(FMX_SYS_FILE, -408, "a file could not be read or written")                                   \
     /* −5xx: TLS */                                                                              \
     X(FMX_TLS_FAILED, -500, "the TLS handshake failed")                                            \
-    X(FMX_TLS_ALERT, -501, "the peer sent a TLS alert")
+    X(FMX_TLS_ALERT, -501, "the peer sent a TLS alert")                                            \
+    X(FMX_TLS_VERSION, -502, "there is no TLS version that both sides allow")                      \
+    X(FMX_TLS_SUITE, -503, "there is no cipher suite that both sides allow")                       \
+    X(FMX_TLS_CERT, -504, "the peer's certificate was refused")                                    \
+    X(FMX_TLS_NO_CERT, -505, "the peer has shown no certificate")                                  \
+    X(FMX_TLS_PSK, -506, "the PSK identity is not known or its key is wrong")                      \
+    X(FMX_TLS_RECORD, -507, "a TLS record is malformed, too large or not allowed here")            \
+    X(FMX_TLS_TIMEOUT, -508, "the TLS handshake, or a record, did not end in time")                \
+    X(FMX_TLS_TOO_LONG, -509, "the TLS handshake took more bytes or records than allowed")         \
+    X(FMX_TLS_WANTED, -510, "the listener takes TLS only")                                         \
+    X(FMX_TLS_UNWANTED, -511, "the listener takes no TLS")                                         \
+    X(FMX_TLS_BUSY, -512, "too many TLS handshakes are unfinished, here or of this address")       \
+    X(FMX_TLS_IDENTITY, -513, "CONNECT names another device than PSK or certificate")
 
 enum fmx_status {
 #define FMX_STATUS_ENUM(name, value, words) name = (value),

@@ -4,6 +4,7 @@
 #ifndef FLEETMUX_FLEETMUX_H
 #define FLEETMUX_FLEETMUX_H
 
+#include <fleetmux/cert.h>
 #include <fleetmux/error.h>
 #include <fleetmux/fleet.h>
 #include <fleetmux/gateway.h>
@@ -11,6 +12,7 @@
 #include <fleetmux/options.h>
 #include <fleetmux/registry.h>
 #include <fleetmux/stats.h>
+#include <fleetmux/tls.h>
 #include <fleetmux/types.h>
 
 #ifdef __cplusplus

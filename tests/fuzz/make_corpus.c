@@ -1,12 +1,13 @@
 /*
  * make_corpus — seeds for the fuzz targets: real packets of all kinds and versions
  *
- * Usage: make_corpus tests/fuzz/corpus. Writes frame/, decode/, props/ and topic/ below it, which
- * exist; the same files every time.
+ * Usage: make_corpus tests/fuzz/corpus. Writes frame/, decode/, props/, topic/ and tls/ below it,
+ * which exist; the same files every time.
  */
 #include <stdio.h>
 
 #include <fleetmux/private/assert.h>
+#include "proto/cursor.h"
 #include "proto/encode.h"
 #include "tests/support/random_packet.h"
 
@@ -104,6 +105,105 @@ static void save_topics(const char *folder)
     }
 }
 
+/* ── TLS ── */
+
+static void write_extension(struct fmx_writer *writer, uint16_t kind, const uint8_t *content,
+                            size_t bytes)
+{
+    fmx_write_u16(writer, kind);
+    fmx_write_u16(writer, (uint16_t)bytes);
+    fmx_write_bytes(writer, (fmx_slice){content, bytes});
+}
+
+/* What clients offer; TLS 1.3 with a key share of no key in particular. */
+static void write_extensions(struct fmx_writer *writer, bool is_13)
+{
+    static const uint8_t name[] = "\x00\x0c\x00\x00\x09localhost";
+    static const uint8_t groups[] = "\x00\x04\x00\x1d\x00\x17";
+    static const uint8_t formats[] = "\x01\x00";
+    static const uint8_t signatures[] = "\x00\x08\x04\x03\x08\x04\x04\x01\x02\x01";
+    static const uint8_t alpn[] = "\x00\x05\x04mqtt";
+    static const uint8_t offered[] = "\x04\x03\x04\x03\x03";
+    uint8_t share[38] = {0, 36, 0, 0x1d, 0, 32, 9};
+
+    write_extension(writer, 0, name, sizeof name - 1);
+    write_extension(writer, 10, groups, sizeof groups - 1);
+    write_extension(writer, 11, formats, sizeof formats - 1);
+    write_extension(writer, 13, signatures, sizeof signatures - 1);
+    write_extension(writer, 16, alpn, sizeof alpn - 1);
+    write_extension(writer, 23, NULL, 0);
+    write_extension(writer, 35, NULL, 0);
+    if (is_13) {
+        write_extension(writer, 43, offered, sizeof offered - 1);
+        write_extension(writer, 51, share, sizeof share);
+    }
+}
+
+static void store_u16(uint8_t *at, size_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+/* A ClientHello as one record after the two bytes that choose way and contexts. */
+static size_t hello(uint8_t out[512], uint8_t contexts, unsigned version, const uint8_t *suites,
+                    size_t suites_bytes)
+{
+    struct fmx_writer writer = fmx_writer_of(out, 512);
+    static const uint8_t random[32] = {1, 2, 3};
+
+    fmx_write_u16(&writer, contexts);
+    fmx_write_bytes(&writer, (fmx_slice){(const uint8_t *)"\x16\x03\x01\0\0\x01\0\0\0", 9});
+    fmx_write_u16(&writer, (uint16_t)(version > 0x0303 ? 0x0303 : version));
+    fmx_write_bytes(&writer, (fmx_slice){random, sizeof random});
+    fmx_write_u8(&writer, 0); /* no session */
+    fmx_write_u16(&writer, (uint16_t)suites_bytes);
+    fmx_write_bytes(&writer, (fmx_slice){suites, suites_bytes});
+    fmx_write_u16(&writer, 0x0100); /* no compression */
+    uint8_t *extensions = writer.at;
+    fmx_write_u16(&writer, 0);
+    write_extensions(&writer, version > 0x0303);
+    FMX_ASSERT(!writer.failed);
+    store_u16(extensions, (size_t)(writer.at - extensions) - 2);
+    store_u16(out + 5, (size_t)(writer.at - out) - 7);
+    store_u16(out + 9, (size_t)(writer.at - out) - 11);
+    return (size_t)(writer.at - out);
+}
+
+static void save_tls(const char *folder)
+{
+    static const uint8_t suites[] = "\x13\x01\x13\x03\xc0\x2b\xc0\x2f\xc0\x09\xc0\x13\x00\x2f";
+    static const uint8_t psk[] = "\xcc\xac\x00\x8c\x00\x8d";
+    static const uint8_t rsa[] = "\x00\x2f";
+    uint8_t bytes[512];
+    char name[64];
+
+    for (unsigned version = 0x0301; version <= 0x0304; version++) {
+        for (uint8_t kind = 0; kind < 3; kind++) {
+            size_t count = hello(bytes, (uint8_t)(kind << 2), version, suites, sizeof suites - 1);
+            (void)snprintf(name, sizeof name, "hello_%04x_%u", version, kind);
+            save(folder, "tls", name, (fmx_slice){bytes, count});
+        }
+    }
+    save(folder, "tls", "hello_psk",
+         (fmx_slice){bytes, hello(bytes, 1 << 2, 0x0303, psk, sizeof psk - 1)});
+    save(folder, "tls", "hello_rsa",
+         (fmx_slice){bytes, hello(bytes, 0, 0x0303, rsa, sizeof rsa - 1)});
+    for (uint8_t contexts = 0; contexts < 12; contexts++) {
+        for (uint8_t at = 0; at < 8; at++) {
+            const uint8_t faults[] = {1, contexts, at, (uint8_t)(at * 37 + contexts), 11, 1};
+            (void)snprintf(name, sizeof name, "fault_%02u_%u", contexts, at);
+            save(folder, "tls", name, (fmx_slice){faults, sizeof faults});
+        }
+        for (uint8_t way = 2; way < 4; way++) {
+            const uint8_t records[] = {way, contexts, 23, 3, 3, 0, 3, 'a',
+                                       'b', 'c',      21, 3, 1, 0, 0};
+            (void)snprintf(name, sizeof name, "after_%02u_%u", contexts, way);
+            save(folder, "tls", name, (fmx_slice){records, sizeof records});
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -122,5 +222,6 @@ int main(int argc, char **argv)
         }
     }
     save_topics(argv[1]);
+    save_tls(argv[1]);
     return 0;
 }

@@ -71,6 +71,8 @@ static void reason_refuses_connect_as_the_platform_does(void)
         {FMX_PEER_CREDENTIALS, 0x86, 4},
         {FMX_PEER_NOT_AUTHORIZED, 0x87, 5},
         {FMX_PEER_AUTH_METHOD, 0x8c, 5},
+        {FMX_TLS_IDENTITY, 0x87, 5},
+        {FMX_TLS_RECORD, 0, 0},
         {FMX_PEER_SHORT, 0x81, 0},
         {FMX_PEER_PROPERTY_TWICE, 0x82, 0},
         {FMX_PEER_KEEPALIVE, 0, 0},
