@@ -21,8 +21,7 @@
  *                 for END_WAIT_NS
  * Not here:       bytes in: conn_recv.c; bytes out: conn_send.c; what a session means: roles/
  */
-#include "engine/conn.h"
-
+#include "engine/conn_tls.h"
 #include "engine/shard.h"
 #include "proto/limits.h"
 
@@ -72,7 +71,7 @@ static struct fmx_conn *take_slot(struct fmx_shard *shard)
     return conn;
 }
 
-void fmx_conn_accept(struct fmx_shard *shard, uint32_t file)
+void fmx_conn_accept(struct fmx_shard *shard, uint32_t listener, uint32_t file)
 {
     struct fmx_conn *conn = shard->stopping ? NULL : take_slot(shard);
 
@@ -83,6 +82,7 @@ void fmx_conn_accept(struct fmx_shard *shard, uint32_t file)
     }
     fmx_count(&shard->counters.accepts, 1);
     conn->file = file;
+    conn->listener = (uint8_t)listener;
     enter_state(conn, FMX_CONN_OPEN);
     fmx_conn_arm(conn, shard->now_ns + shard->options->connect_timeout_ns);
     fmx_conn_arm_recv(conn);
@@ -133,7 +133,11 @@ static void on_connected(struct fmx_conn *conn, int32_t result)
     enter_state(conn, FMX_CONN_OPEN);
     conn->last_in_ns = conn->last_out_ns = conn->shard->now_ns;
     fmx_conn_arm_recv(conn);
-    role_of(conn)->on_open(conn);
+    if (conn->tls != 0) {
+        fmx_conn_tls_begin(conn);
+    } else {
+        role_of(conn)->on_open(conn);
+    }
 }
 
 /* ── mark ── */
@@ -159,7 +163,7 @@ void fmx_conn_close_saying(struct fmx_conn *conn, enum fmx_status cause, fmx_sli
     if (conn->state >= FMX_CONN_ENDING) {
         return;
     }
-    bool was_open = conn->state == FMX_CONN_OPEN;
+    bool was_open = conn->state == FMX_CONN_OPEN && !fmx_conn_tls_is_shaking(conn);
     if (fmx_session_end(&conn->session, cause, words, &goodbye) && was_open) {
         fmx_conn_send(conn, &goodbye);
     }
@@ -167,6 +171,18 @@ void fmx_conn_close_saying(struct fmx_conn *conn, enum fmx_status cause, fmx_sli
         return; /* even the goodbye found no memory */
     }
     conn->abrupt = !was_open || conn->linger_zero;
+    mark_ended(conn, cause, 0);
+}
+
+void fmx_conn_end(struct fmx_conn *conn, enum fmx_status cause)
+{
+    struct fmx_packet unsaid;
+
+    if (conn->state >= FMX_CONN_ENDING) {
+        return;
+    }
+    (void)fmx_session_end(&conn->session, cause, (fmx_slice){0}, &unsaid);
+    conn->abrupt = conn->linger_zero;
     mark_ended(conn, cause, 0);
 }
 
@@ -206,6 +222,7 @@ void fmx_conn_report_close(struct fmx_conn *conn)
     conn->close_reported = true;
     fmx_count(cause_counter(conn), 1);
     role_of(conn)->on_close(conn);
+    fmx_conn_tls_end(conn);
     fmx_conn_arm(conn, conn->shard->now_ns + END_WAIT_NS);
     fmx_conn_mark_dirty(conn);
     if (!conn->abrupt) {
@@ -216,9 +233,12 @@ void fmx_conn_report_close(struct fmx_conn *conn)
 
 /* ── join ── */
 
-static bool is_quiet_end(const struct fmx_conn *conn)
+static bool is_quiet_end(struct fmx_conn *conn)
 {
-    return conn->sendq.sending == 0 && conn->sendq.bytes == 0;
+    const struct fmx_sendq *wire = fmx_conn_wire(conn);
+
+    return wire->sending == 0 && wire->bytes == 0 && conn->sendq.bytes == 0 &&
+           !fmx_conn_tls_has_end_due(conn);
 }
 
 static void enter_closing(struct fmx_conn *conn)
@@ -230,7 +250,7 @@ static void enter_closing(struct fmx_conn *conn)
         conn->recv_cancelled = true;
         fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_RECV), tag_of(conn, FMX_OP_CANCEL));
     }
-    if (conn->sendq.sending > 0) {
+    if (fmx_conn_wire(conn)->sending > 0) {
         fmx_ring_prep_cancel(ring, tag_of(conn, FMX_OP_SEND), tag_of(conn, FMX_OP_CANCEL));
     }
     if (conn->opening) {
@@ -257,10 +277,11 @@ static bool waits_for_peer(struct fmx_conn *conn)
     return true;
 }
 
-static bool is_in_kernel(const struct fmx_conn *conn)
+/* Or with a worker, who is no quicker to let go. */
+static bool is_in_kernel(struct fmx_conn *conn)
 {
-    return conn->recv_armed || conn->sendq.sending > 0 || conn->opening || conn->shutting ||
-           conn->naming || conn->closing;
+    return conn->recv_armed || fmx_conn_wire(conn)->sending > 0 || conn->opening ||
+           conn->shutting || conn->naming || conn->closing || conn->tls_waits;
 }
 
 /* Goes as far towards CLOSED as the kernel lets it; called whenever one of its holds ends. */
@@ -295,7 +316,11 @@ void fmx_conn_ask_peer_name(struct fmx_conn *conn, struct sockaddr_in6 *name, bo
 static void on_peer_name(struct fmx_conn *conn, int32_t result)
 {
     conn->naming = false;
-    role_of(conn)->on_peer_name(conn, result > 0);
+    if (fmx_conn_tls_is_shaking(conn)) {
+        fmx_conn_tls_on_peer_name(conn, result > 0);
+    } else {
+        role_of(conn)->on_peer_name(conn, result > 0);
+    }
     fmx_conn_join(conn);
 }
 
@@ -310,11 +335,12 @@ static void offer_slot(struct fmx_conn *conn)
 
 static void on_closed(struct fmx_conn *conn)
 {
-    FMX_ASSERT(conn->closing && !conn->recv_armed && conn->sendq.sending == 0);
+    FMX_ASSERT(conn->closing && !conn->recv_armed && fmx_conn_wire(conn)->sending == 0);
     conn->closing = false;
     enter_state(conn, FMX_CONN_CLOSED);
     fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
     fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+    fmx_sendq_wipe(fmx_conn_wire(conn), &conn->shard->pool);
     fmx_count_down(&conn->shard->counters.connections_now, 1);
     offer_slot(conn);
 }
@@ -347,7 +373,8 @@ void fmx_conn_release(struct fmx_conn *conn)
     role_of(conn)->on_release(conn);
     release_aliases(conn);
     free(conn->session.out.tags);
-    free(conn->carry);
+    fmx_carry_drop(&conn->carry);
+    fmx_conn_tls_release(conn);
     fmx_slab_give(&conn->shard->conns, conn);
 }
 
@@ -373,6 +400,7 @@ static void look_at_time(struct fmx_conn *conn)
     } else if (again_ns != UINT64_MAX) {
         fmx_conn_arm(conn, again_ns);
     }
+    fmx_conn_tls_arm(conn);
 }
 
 void fmx_conn_keep_alive(struct fmx_conn *conn)
@@ -385,6 +413,11 @@ void fmx_conn_keep_alive(struct fmx_conn *conn)
 
 static void on_open_timer(struct fmx_conn *conn)
 {
+    if (fmx_conn_tls_is_late(conn)) {
+        fmx_count(&conn->shard->counters.tls_timeout, 1);
+        fmx_conn_abort(conn, FMX_TLS_TIMEOUT, 0);
+        return;
+    }
     switch ((enum fmx_session_state)conn->session.state) {
     case FMX_SESSION_EXPECT_CONNECT:
         fmx_conn_close(conn, FMX_PEER_CONNECT_TIMEOUT);

@@ -24,6 +24,7 @@
 #ifndef ENGINE_CONN_H
 #define ENGINE_CONN_H
 
+#include "engine/carry.h"
 #include "engine/list.h"
 #include "engine/op.h"
 #include "engine/sendq.h"
@@ -43,25 +44,17 @@ enum fmx_conn_state {
     FMX_CONN_CLOSED,
 };
 
-/* Bytes of a packet that has not come whole, or that must wait. */
-struct fmx_carry {
-    uint32_t begin;
-    uint32_t end;
-    uint32_t capacity;
-    uint8_t bytes[];
-};
-
 /* First what every packet touches, then what a send touches, then what time and the end do. */
 struct fmx_conn {
     struct fmx_slot slot; /* first, set by the slab */
     struct fmx_shard *shard;
-    struct fmx_carry *carry; /* NULL: nothing is carried */
+    struct fmx_carry *carry; /* plaintext that is not a whole packet, or must wait; or NULL */
     uint64_t last_in_ns;
-    uint32_t file;       /* direct descriptor */
-    uint32_t turn;       /* of `turn_share` */
-    uint32_t turn_share; /* used up in this turn; a packet is 8, a PUBACK 1 */
-    uint16_t acks_due;   /* PUBACKs that are queued and not with the kernel yet */
-    int16_t cause;       /* enum fmx_status: the first failure, or why it was closed */
+    uint32_t file;      /* direct descriptor */
+    uint32_t tls;       /* number in the shard's TLS connections, from 1; 0: plain */
+    uint32_t turn_used; /* of its share in a turn; conn_recv.c's */
+    uint16_t acks_due;  /* PUBACKs that are queued and not with the kernel yet */
+    int16_t cause;      /* enum fmx_status: the first failure, or why it was closed */
     struct fmx_session session;
     struct fmx_sendq sendq;
     struct fmx_conn *next_dirty; /* has something to send; shard->dirty */
@@ -70,6 +63,7 @@ struct fmx_conn {
     uint32_t next[FMX_LISTS_COUNT];
     int16_t sys_errno; /* beside a −4xx cause */
     uint8_t state;     /* enum fmx_conn_state */
+    uint8_t listener;  /* that accepted it */
     bool recv_armed : 1;
     bool recv_cancelled : 1;
     bool is_paused : 1;  /* too much waits in the carry: receiving is not armed */
@@ -86,6 +80,7 @@ struct fmx_conn {
     bool was_full : 1;       /* on_writable is owed */
     bool role_holds : 1;     /* the slot outlives the connection until the role lets go */
     bool close_reported : 1; /* on_close was called */
+    bool tls_waits : 1;      /* a handshake step is queued, or with a worker */
     bool abrupt : 1;         /* end without a goodbye */
     bool linger_zero : 1;
 };
@@ -108,8 +103,8 @@ static inline void *fmx_conn_part(struct fmx_conn *conn)
 
 /* ── life (conn.c) ─────────────────────────────────────────────────────────────────────────── */
 
-/* A connection the kernel has accepted as `file`. Without room it is closed and counted. */
-void fmx_conn_accept(struct fmx_shard *shard, uint32_t file);
+/* A connection that a listener has accepted as `file`. Without room it is closed and counted. */
+void fmx_conn_accept(struct fmx_shard *shard, uint32_t listener, uint32_t file);
 
 /*
  * Begins a connection to `target`, which stays in place until the next submission. `source` may be
@@ -132,6 +127,9 @@ void fmx_conn_close_saying(struct fmx_conn *conn, enum fmx_status cause, fmx_sli
 
 /* The same when there is nobody to say goodbye to. */
 void fmx_conn_abort(struct fmx_conn *conn, enum fmx_status cause, int sys_errno);
+
+/* Ends it saying nothing; what is queued still leaves. */
+void fmx_conn_end(struct fmx_conn *conn, enum fmx_status cause);
 
 /* The role keeps the slot beyond the connection, and lets go again. */
 void fmx_conn_hold(struct fmx_conn *conn);
@@ -158,6 +156,12 @@ void fmx_conn_join(struct fmx_conn *conn);
 
 void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *completion);
 void fmx_conn_arm_recv(struct fmx_conn *conn);
+
+/* Bytes of MQTT, as they came or decrypted; they die with the return. */
+void fmx_conn_feed(struct fmx_conn *conn, fmx_slice span);
+
+/* The peer says nothing more, by TCP or TLS. */
+void fmx_conn_on_peer_ended(struct fmx_conn *conn);
 
 /*
  * The session has ended: what the peer still sends is received, to be dropped, until its own end.

@@ -18,8 +18,7 @@
  *                 receiving is paused from CARRY_PAUSE_BYTES on, so TCP's window closes
  * Not here:       what packets mean: proto/session.c and the role
  */
-#include "engine/conn.h"
-
+#include "engine/conn_tls.h"
 #include "engine/shard.h"
 #include "proto/decode.h"
 #include "proto/limits.h"
@@ -27,7 +26,6 @@
 #include <errno.h>
 
 #define CARRY_PAUSE_BYTES  65536u
-#define CARRY_FIRST_BYTES  512u
 #define CONNECT_BYTES_MAX  262144u /* nobody is known yet */
 #define CONNECT_FIRST_BYTE 0x10u
 
@@ -36,6 +34,7 @@
 /* Of a turn. A PUBACK costs little, and a session that waits for it could not be told more. */
 #define PACKET_SHARE 8u
 #define PUBACK_SHARE 1u
+#define TURN_SHIFT   20u /* more shares than packets_per_turn_max ever allows */
 
 /* ── arming ── */
 
@@ -64,6 +63,7 @@ static void pause_recv(struct fmx_conn *conn)
 static void resume_recv(struct fmx_conn *conn)
 {
     conn->is_paused = false;
+    fmx_conn_tls_listen_again(conn);
     if (!conn->recv_armed && !fmx_list_has(conn, FMX_LIST_STARVED) && !conn->peer_ended) {
         fmx_conn_arm_recv(conn);
     }
@@ -101,81 +101,13 @@ void fmx_conn_mark_ready(struct fmx_conn *conn)
     fmx_list_push(conn, FMX_LIST_READY);
 }
 
-/* ── carry ── */
-
-static uint32_t carry_bytes(const struct fmx_conn *conn)
-{
-    return conn->carry == NULL ? 0 : conn->carry->end - conn->carry->begin;
-}
-
-static fmx_slice carry_span(const struct fmx_conn *conn)
-{
-    return (fmx_slice){.data = conn->carry->bytes + conn->carry->begin, .bytes = carry_bytes(conn)};
-}
-
-/* What is carried begins at the front again. */
-static void close_up(struct fmx_carry *carry)
-{
-    uint32_t held = carry->end - carry->begin;
-
-    memmove(carry->bytes, carry->bytes + carry->begin, held);
-    carry->begin = 0;
-    carry->end = held;
-}
-
-static bool grow_carry(struct fmx_conn *conn, size_t wanted)
-{
-    struct fmx_carry *carry = conn->carry;
-    size_t capacity = carry == NULL ? CARRY_FIRST_BYTES : carry->capacity * 2ull;
-
-    capacity = capacity > wanted ? capacity : wanted;
-    struct fmx_carry *grown =
-        capacity > UINT32_MAX ? NULL : realloc(carry, sizeof(*carry) + capacity);
-    if (grown == NULL) {
-        return false;
-    }
-    if (carry == NULL) {
-        grown->begin = grown->end = 0;
-    }
-    grown->capacity = (uint32_t)capacity;
-    conn->carry = grown;
-    return true;
-}
-
-static bool make_carry_room(struct fmx_conn *conn, size_t bytes)
-{
-    size_t wanted = carry_bytes(conn) + bytes;
-
-    if (conn->carry == NULL) {
-        return grow_carry(conn, wanted);
-    }
-    if (conn->carry->capacity - conn->carry->end >= bytes) {
-        return true;
-    }
-    if (conn->carry->begin > 0) {
-        close_up(conn->carry);
-    }
-    return wanted <= conn->carry->capacity || grow_carry(conn, wanted);
-}
-
 static bool append_carry(struct fmx_conn *conn, fmx_slice bytes)
 {
-    if (bytes.bytes == 0) {
-        return true;
-    }
-    if (!make_carry_room(conn, bytes.bytes)) {
+    if (!fmx_carry_append(&conn->carry, bytes)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return false;
     }
-    memcpy(conn->carry->bytes + conn->carry->end, bytes.data, bytes.bytes);
-    conn->carry->end += (uint32_t)bytes.bytes;
     return true;
-}
-
-static void drop_carry(struct fmx_conn *conn)
-{
-    free(conn->carry);
-    conn->carry = NULL;
 }
 
 /* ── packets ── */
@@ -246,7 +178,7 @@ static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
     struct fmx_session *session = &conn->session;
 
     fmx_count(&conn->shard->counters.packets_in, 1);
-    conn->turn_share += is_short_puback(frame) ? PUBACK_SHARE : PACKET_SHARE;
+    conn->turn_used += is_short_puback(frame) ? PUBACK_SHARE : PACKET_SHARE;
     enum fmx_status status =
         fmx_decode(frame, peer_of(conn), (enum fmx_version)session->version, &packet);
     if (status == FMX_OK && packet.kind == FMX_PUBLISH && session->state == FMX_SESSION_OPEN &&
@@ -267,13 +199,18 @@ static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
     carry_out(conn, &packet, &actions);
 }
 
+/*
+ * The shares of a turn are numbered from its number on, so that one field says of which turn they
+ * are; one that stood still for 4,096 turns may wait a turn too long.
+ */
 static bool has_had_its_turn(struct fmx_conn *conn)
 {
-    if (conn->turn != conn->shard->turn) {
-        conn->turn = conn->shard->turn;
-        conn->turn_share = 0;
+    uint32_t first = conn->shard->turn << TURN_SHIFT;
+
+    if (conn->turn_used - first >= 1u << TURN_SHIFT) {
+        conn->turn_used = first;
     }
-    return conn->turn_share >= conn->shard->options->packets_per_turn_max * PACKET_SHARE;
+    return conn->turn_used - first >= conn->shard->options->packets_per_turn_max * PACKET_SHARE;
 }
 
 /*
@@ -315,6 +252,13 @@ static bool begins_like_mqtt(struct fmx_conn *conn, fmx_slice span)
     return true;
 }
 
+/* Of a connection that was accepted: its first byte says whether it speaks TLS. */
+static bool is_undecided(const struct fmx_conn *conn)
+{
+    return conn->session.state == FMX_SESSION_EXPECT_CONNECT && conn->tls == 0 &&
+           conn->carry == NULL;
+}
+
 /*
  * Takes packets off the front of `span` until it ends, a packet is not whole, must wait, or closes
  * the connection. Returns the bytes that were used up; `out_waits` says that whole packets are
@@ -346,15 +290,11 @@ static size_t take_packets(struct fmx_conn *conn, fmx_slice span, size_t *out_mi
 /* The carry first: completes its torn packet with as few of the new bytes as that needs. */
 static fmx_slice feed_carry(struct fmx_conn *conn, fmx_slice span)
 {
-    while (conn->state == FMX_CONN_OPEN && carry_bytes(conn) > 0) {
+    while (conn->state == FMX_CONN_OPEN && fmx_carry_bytes(conn->carry) > 0) {
         size_t missing;
-        size_t used = take_packets(conn, carry_span(conn), &missing);
-        conn->carry->begin += (uint32_t)used;
-        if (carry_bytes(conn) == 0) {
-            drop_carry(conn);
-            break;
-        }
-        if (conn->state != FMX_CONN_OPEN || span.bytes == 0) {
+        size_t used = take_packets(conn, fmx_carry_span(conn->carry), &missing);
+        fmx_carry_consume(&conn->carry, used);
+        if (conn->carry == NULL || conn->state != FMX_CONN_OPEN || span.bytes == 0) {
             break;
         }
         /* whole packets wait: all that is new goes behind them */
@@ -371,11 +311,11 @@ static fmx_slice feed_carry(struct fmx_conn *conn, fmx_slice span)
     return span;
 }
 
-static void feed(struct fmx_conn *conn, fmx_slice span)
+void fmx_conn_feed(struct fmx_conn *conn, fmx_slice span)
 {
     size_t missing;
 
-    if (carry_bytes(conn) > 0) {
+    if (fmx_carry_bytes(conn->carry) > 0) {
         span = feed_carry(conn, span);
     }
     if (conn->state != FMX_CONN_OPEN || span.bytes == 0 || !begins_like_mqtt(conn, span)) {
@@ -390,20 +330,41 @@ static void feed(struct fmx_conn *conn, fmx_slice span)
     }
 }
 
-/* Do whole packets lie in the carry, to be looked at later? */
+/* Do whole packets lie in the carry, or records with a worker, to be looked at later? */
 static bool has_waiting(const struct fmx_conn *conn)
 {
-    return carry_bytes(conn) > 0 &&
-           (fmx_list_has(conn, FMX_LIST_READY) || conn->role_waits || conn->out_waits ||
-            conn->session.state == FMX_SESSION_EXPECT_VERDICT);
+    return conn->tls_waits ||
+           (fmx_carry_bytes(conn->carry) > 0 &&
+            (fmx_list_has(conn, FMX_LIST_READY) || conn->role_waits || conn->out_waits ||
+             conn->session.state == FMX_SESSION_EXPECT_VERDICT));
 }
 
 /* Too much waits to be looked at: let TCP's window close. */
+static bool has_too_much(const struct fmx_conn *conn)
+{
+    return (has_waiting(conn) && fmx_carry_bytes(conn->carry) >= CARRY_PAUSE_BYTES) ||
+           fmx_conn_tls_is_full(conn);
+}
+
 static void bound_carry(struct fmx_conn *conn)
 {
-    if (has_waiting(conn) && carry_bytes(conn) >= CARRY_PAUSE_BYTES) {
+    if (has_too_much(conn)) {
         pause_recv(conn);
     }
+}
+
+static void take_bytes(struct fmx_conn *conn, fmx_slice span)
+{
+    if (is_undecided(conn) && !fmx_conn_tls_decide(conn, span.data[0])) {
+        return;
+    }
+    if (conn->tls != 0) {
+        fmx_conn_tls_feed(conn, span);
+    } else {
+        conn->last_in_ns = conn->shard->now_ns;
+        fmx_conn_feed(conn, span);
+    }
+    bound_carry(conn);
 }
 
 void fmx_conn_on_ready(struct fmx_conn *conn)
@@ -411,20 +372,20 @@ void fmx_conn_on_ready(struct fmx_conn *conn)
     if (conn->state != FMX_CONN_OPEN) {
         return;
     }
-    feed(conn, (fmx_slice){0});
+    fmx_conn_feed(conn, (fmx_slice){0});
     if (conn->state != FMX_CONN_OPEN) {
         return;
     }
     if (conn->peer_ended && !has_waiting(conn)) {
         fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
-    } else if (conn->is_paused && (!has_waiting(conn) || carry_bytes(conn) < CARRY_PAUSE_BYTES)) {
+    } else if (conn->is_paused && !has_too_much(conn)) {
         resume_recv(conn);
     }
 }
 
 /* ── completion ── */
 
-static void on_peer_ended(struct fmx_conn *conn)
+void fmx_conn_on_peer_ended(struct fmx_conn *conn)
 {
     if (conn->state == FMX_CONN_OPEN && has_waiting(conn)) {
         conn->peer_ended = true; /* what it said before still counts: fmx_conn_on_ready ends it */
@@ -445,7 +406,7 @@ static void on_recv_ended(struct fmx_conn *conn, int32_t result)
             fmx_conn_arm_recv(conn);
         }
     } else if (result == 0 || result == -ECONNRESET) {
-        on_peer_ended(conn);
+        fmx_conn_on_peer_ended(conn);
     } else {
         fmx_conn_abort(conn, FMX_SYS_RECV, -result);
     }
@@ -459,10 +420,8 @@ void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *comple
         if (completion->result > 0 && conn->state == FMX_CONN_OPEN) {
             size_t bytes = (size_t)completion->result;
             fmx_count(&shard->counters.bytes_in, bytes);
-            conn->last_in_ns = shard->now_ns;
-            feed(conn, (fmx_slice){.data = fmx_ring_buffer(shard->ring, completion->buffer),
-                                   .bytes = bytes});
-            bound_carry(conn);
+            take_bytes(conn, (fmx_slice){.data = fmx_ring_buffer(shard->ring, completion->buffer),
+                                         .bytes = bytes});
         }
         fmx_ring_give(shard->ring, completion->buffer);
     }

@@ -16,8 +16,7 @@
  *                 packets from a peer that does not take them: conn_recv.c
  * Not here:       what to do with a slow reader: roles/gateway.c
  */
-#include "engine/conn.h"
-
+#include "engine/conn_tls.h"
 #include "engine/shard.h"
 #include "proto/encode.h"
 #include "proto/limits.h"
@@ -199,24 +198,39 @@ static void settle_acks(struct fmx_conn *conn)
     }
 }
 
+/* Nobody takes it any more. */
+static void wipe_queues(struct fmx_conn *conn)
+{
+    fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+    fmx_sendq_wipe(fmx_conn_wire(conn), &conn->shard->pool);
+    fmx_conn_tls_forget_end(conn);
+}
+
 void fmx_conn_flush(struct fmx_conn *conn)
 {
     struct iovec parts[FMX_RING_PARTS_MAX];
+    struct fmx_sendq *wire = fmx_conn_wire(conn);
     size_t bytes;
 
     if (conn->is_mute) {
         settle_acks(conn);
-        fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+        wipe_queues(conn);
         fmx_conn_join(conn);
         return;
     }
-    if (conn->sendq.sending > 0 || conn->sendq.bytes == 0 || conn->state > FMX_CONN_ENDING ||
-        conn->state < FMX_CONN_OPEN || (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
+    if (wire->sending > 0 || conn->state > FMX_CONN_ENDING || conn->state < FMX_CONN_OPEN ||
+        (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
+        return;
+    }
+    if (conn->tls != 0) {
+        fmx_conn_tls_seal(conn);
+    }
+    if (wire->bytes == 0) {
         return;
     }
     settle_acks(conn);
-    unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, &bytes);
-    conn->sendq.sending = (uint32_t)bytes;
+    unsigned count = fmx_sendq_parts(wire, parts, FMX_RING_PARTS_MAX, &bytes);
+    wire->sending = (uint32_t)bytes;
     fmx_ring_prep_send(conn->shard->ring, conn->file, parts, count,
                        fmx_op_pack(FMX_OP_SEND, conn->slot.index, conn->slot.generation));
 }
@@ -249,7 +263,7 @@ static void on_send_failed(struct fmx_conn *conn, int sys_errno)
 
     if (is_reset && conn->state == FMX_CONN_OPEN) {
         conn->is_mute = true;
-        fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
+        wipe_queues(conn);
         release_waits(conn);
     } else {
         fmx_conn_abort(conn, is_reset ? FMX_PEER_CLOSED : FMX_SYS_SEND, sys_errno);
@@ -259,9 +273,10 @@ static void on_send_failed(struct fmx_conn *conn, int sys_errno)
 void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
 {
     struct fmx_shard *shard = conn->shard;
+    struct fmx_sendq *wire = fmx_conn_wire(conn);
 
-    FMX_ASSERT(conn->sendq.sending > 0);
-    conn->sendq.sending = 0;
+    FMX_ASSERT(wire->sending > 0);
+    wire->sending = 0;
     if (result < 0) {
         on_send_failed(conn, -result);
         return;
@@ -269,8 +284,8 @@ void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
     fmx_count(&shard->counters.sends, 1);
     fmx_count(&shard->counters.bytes_out, (uint64_t)result);
     conn->last_out_ns = shard->now_ns;
-    fmx_sendq_consume(&conn->sendq, &shard->pool, (size_t)result);
-    if (conn->sendq.bytes > 0) {
+    fmx_sendq_consume(wire, &shard->pool, (size_t)result);
+    if (wire->bytes > 0 || conn->sendq.bytes > 0 || fmx_conn_tls_has_end_due(conn)) {
         fmx_conn_mark_dirty(conn);
     }
     release_waits(conn);

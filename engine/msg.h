@@ -14,12 +14,14 @@ struct fmx_payload;
 struct fmx_parcel;
 struct fmx_order;
 struct fmx_limits_change;
+struct fmx_tls_context;
 
 enum fmx_msg_kind {
     FMX_MSG_NONE = 0,
     /* to any shard, from the process */
-    FMX_MSG_STOP,  /* drain, then end */
-    FMX_MSG_BEGIN, /* the plan's clock runs */
+    FMX_MSG_STOP,      /* drain, then end */
+    FMX_MSG_BEGIN,     /* the plan's clock runs */
+    FMX_MSG_RENEW_TLS, /* a listener has other certificates and keys */
     /* about identities: between a session's shard and its client id's home */
     FMX_MSG_CLAIMING, /* session → its own shard: claim my client id, if I am still there */
     FMX_MSG_CLAIM,    /* session → home: this client id is mine now */
@@ -173,6 +175,10 @@ struct fmx_msg {
         struct {
             uint32_t drain_ms;
         } stop;
+        struct {
+            struct fmx_tls_context *context; /* a reference */
+            uint32_t listener;
+        } renew_tls;
     };
 };
 

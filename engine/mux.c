@@ -16,6 +16,7 @@
 
 #include "engine/listen.h"
 #include "engine/options.h"
+#include "engine/tls_pool.h"
 #include "proto/limits.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ struct fmx_mux {
     struct fmx_shard_options shard_options; /* read-only after open */
     struct fmx_shard *shards;
     uint32_t shards_count;
-    struct fmx_address listen[FMX_LISTENERS_MAX];
+    struct fmx_mux_listen listen[FMX_LISTENERS_MAX];
     size_t listen_count;
     uint32_t backlog;
     int *cpus;
@@ -316,10 +317,18 @@ static void copy_plan(struct fmx_mux *mux, const struct fmx_mux_plan *plan)
         .packets_per_turn_max = options->packets_per_turn_max,
         .connect_timeout_ns = plan->connect_timeout_ns,
     };
+    if (plan->tls != NULL) {
+        mux->shard_options.tls = *plan->tls;
+    } else {
+        fmx_tls_limits_init(&mux->shard_options.tls);
+    }
     fmx_log_init(&mux->shard_options.log, options);
     mux->listen_count = plan->listen_count;
     for (size_t i = 0; i < plan->listen_count; i++) {
         mux->listen[i] = plan->listen[i];
+        if (plan->listen[i].tls != NULL) {
+            mux->listen[i].tls = fmx_tls_context_hold(plan->listen[i].tls);
+        }
     }
     mux->backlog = plan->backlog;
     mux->pin = options->pin;
@@ -380,7 +389,7 @@ static const char *listen_hint(int cause)
 static void describe_listen(const struct fmx_mux *mux, size_t listener, char *error,
                             size_t error_bytes)
 {
-    const struct fmx_address *address = &mux->listen[listener];
+    const struct fmx_address *address = &mux->listen[listener].address;
     int cause = errno;
     char host[64] = "?";
     char port[8] = "?";
@@ -393,7 +402,8 @@ static void describe_listen(const struct fmx_mux *mux, size_t listener, char *er
 
 static enum fmx_status listen_everywhere(struct fmx_mux *mux, size_t listener)
 {
-    struct fmx_address *address = &mux->listen[listener];
+    struct fmx_mux_listen *listen = &mux->listen[listener];
+    struct fmx_address *address = &listen->address;
     enum fmx_status status = fmx_listen_probe(&address->storage, address->bytes);
 
     for (uint32_t i = 0; status == FMX_OK && i < mux->shards_count; i++) {
@@ -401,7 +411,11 @@ static enum fmx_status listen_everywhere(struct fmx_mux *mux, size_t listener)
         int fd;
         status = fmx_listen_open(&address->storage, address->bytes, mux->backlog, &fd);
         if (status == FMX_OK) {
-            shard->listeners[shard->listeners_count++] = (struct fmx_listener){.fd = fd};
+            shard->listeners[shard->listeners_count++] = (struct fmx_listener){
+                .fd = fd,
+                .transport = listen->transport,
+                .tls = listen->tls == NULL ? NULL : fmx_tls_context_hold(listen->tls),
+            };
         }
     }
     return status;
@@ -410,7 +424,9 @@ static enum fmx_status listen_everywhere(struct fmx_mux *mux, size_t listener)
 static void close_listeners(struct fmx_shard *shard)
 {
     while (shard->listeners_count > 0) {
-        close(shard->listeners[--shard->listeners_count].fd);
+        struct fmx_listener *listener = &shard->listeners[--shard->listeners_count];
+        close(listener->fd);
+        fmx_tls_context_drop(listener->tls);
     }
 }
 
@@ -496,6 +512,15 @@ static void join_threads(struct fmx_mux *mux)
 
 enum fmx_status fmx_mux_start(struct fmx_mux *mux, char *error, size_t error_bytes)
 {
+    if (mux->shard_options.tls.workers > 0) {
+        enum fmx_status status = fmx_tls_pool_open(mux->shard_options.tls.workers,
+                                                   mux->shards_count, &mux->shard_options.tls_pool);
+        if (status != FMX_OK) {
+            snprintf(error, error_bytes, "%u workers for TLS: %s", mux->shard_options.tls.workers,
+                     fmx_status_text(status));
+            return status;
+        }
+    }
     for (size_t i = 0; i < mux->listen_count; i++) {
         enum fmx_status status = listen_everywhere(mux, i);
         if (status != FMX_OK) {
@@ -544,6 +569,10 @@ static void close_callers(struct fmx_mux *mux)
 void fmx_mux_close(struct fmx_mux *mux)
 {
     FMX_ASSERT(mux->threads_started == 0);
+    fmx_tls_pool_close(mux->shard_options.tls_pool); /* may still be ringing a shard's bell */
+    for (size_t i = 0; i < mux->listen_count; i++) {
+        fmx_tls_context_drop(mux->listen[i].tls);
+    }
     for (uint32_t i = 0; mux->shards != NULL && i < mux->shards_count; i++) {
         close_listeners(&mux->shards[i]);
         fmx_shard_close(&mux->shards[i]);
@@ -566,6 +595,28 @@ uint32_t fmx_mux_shards_count(const struct fmx_mux *mux)
     return mux->shards_count;
 }
 
+uint32_t fmx_mux_threads_count(const struct fmx_mux *mux)
+{
+    return mux->shards_count + mux->shard_options.tls.workers;
+}
+
+enum fmx_status fmx_mux_renew_tls(struct fmx_mux_caller *caller, size_t listener,
+                                  struct fmx_tls_context *context)
+{
+    FMX_ASSERT(listener < caller->mux->listen_count);
+    for (uint32_t i = 0; i < caller->mux->shards_count; i++) {
+        struct fmx_msg renew = {
+            .kind = FMX_MSG_RENEW_TLS,
+            .renew_tls = {.context = fmx_tls_context_hold(context), .listener = (uint32_t)listener},
+        };
+        if (!fmx_mux_caller_post(caller, i, &renew)) {
+            fmx_tls_context_drop(context);
+            return FMX_FULL;
+        }
+    }
+    return FMX_OK;
+}
+
 struct fmx_shard *fmx_mux_shard(struct fmx_mux *mux, uint32_t index)
 {
     FMX_DEBUG_ASSERT(index < mux->shards_count);
@@ -574,7 +625,7 @@ struct fmx_shard *fmx_mux_shard(struct fmx_mux *mux, uint32_t index)
 
 uint16_t fmx_mux_port(const struct fmx_mux *mux, size_t listener)
 {
-    const struct sockaddr_storage *storage = &mux->listen[listener].storage;
+    const struct sockaddr_storage *storage = &mux->listen[listener].address.storage;
 
     FMX_ASSERT(listener < mux->listen_count);
     return storage->ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)storage)->sin6_port)

@@ -29,13 +29,20 @@ struct fmx_mux_caller {
 
 struct fmx_mux;
 
+struct fmx_mux_listen {
+    struct fmx_address address;
+    enum fmx_transport transport;
+    struct fmx_tls_context *tls; /* NULL if it takes no TLS; a reference is taken */
+};
+
 struct fmx_mux_plan {
     const struct fmx_mux_options *options; /* checked by fmx_mux_check_options */
     const struct fmx_role *role;
     void *role_user;
     const struct fmx_session_options *session; /* outlives the mux */
     uint64_t connect_timeout_ns;
-    const struct fmx_address *listen; /* copied */
+    const struct fmx_tls_limits *tls;    /* NULL: the defaults */
+    const struct fmx_mux_listen *listen; /* copied */
     size_t listen_count;
     uint32_t backlog;
     uint32_t sessions_min; /* what the role needs at least; 0: options alone decide */
@@ -60,7 +67,17 @@ void fmx_mux_stop(struct fmx_mux *mux, uint32_t drain_ms);
 
 void fmx_mux_close(struct fmx_mux *mux);
 
+/*
+ * New connections of a listener get this context from now on; each shard takes a reference of its
+ * own. On the caller's thread. FMX_OK, or FMX_FULL (some shards may have it already: call again).
+ */
+enum fmx_status fmx_mux_renew_tls(struct fmx_mux_caller *caller, size_t listener,
+                                  struct fmx_tls_context *context) FMX_MUST_USE;
+
 uint32_t fmx_mux_shards_count(const struct fmx_mux *mux);
+
+/* Threads that step handshakes are numbered: shards from 0, workers behind them. */
+uint32_t fmx_mux_threads_count(const struct fmx_mux *mux);
 struct fmx_shard *fmx_mux_shard(struct fmx_mux *mux, uint32_t index);
 uint16_t fmx_mux_port(const struct fmx_mux *mux, size_t listener);
 void fmx_mux_stats(const struct fmx_mux *mux, struct fmx_stats *out_stats);

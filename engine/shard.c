@@ -8,7 +8,8 @@
  *                 messages whose inbox is full, kept in order on the sender's side
  * Invariants:     (1) the steps of a turn always come in this order, each bounded:
  *                     enter the kernel · read the clock · inboxes · completions · settle · timers ·
- *                     carried packets · settle · spills · sends · buffers back · slots freed;
+ *                     carried packets · settle · spills · sends · handshakes · buffers back ·
+ *                     slots freed;
  *                     settle: ends and messages to ourselves
  *                 (2) nothing is freed before the last step: callbacks only mark and queue
  *                 (3) inboxes come before completions: who subscribed elsewhere before a message
@@ -159,12 +160,35 @@ bool fmx_shard_has_spills(const struct fmx_shard *shard)
 
 static void begin_stop(struct fmx_shard *shard, uint32_t drain_ms);
 
+static void renew_tls(struct fmx_shard *shard, const struct fmx_msg *message)
+{
+    struct fmx_listener *listener = &shard->listeners[message->renew_tls.listener];
+
+    fmx_tls_context_drop(listener->tls);
+    listener->tls = message->renew_tls.context;
+}
+
 static void take_message(struct fmx_shard *shard, struct fmx_msg *message)
 {
-    if (message->kind == FMX_MSG_STOP) {
+    switch (message->kind) {
+    case FMX_MSG_STOP:
         begin_stop(shard, message->stop.drain_ms);
-    } else {
+        break;
+    case FMX_MSG_RENEW_TLS:
+        renew_tls(shard, message);
+        break;
+    default:
         shard->options->role->on_message(shard, message);
+        break;
+    }
+}
+
+static void discard(struct fmx_shard *shard, struct fmx_msg *message)
+{
+    if (message->kind == FMX_MSG_RENEW_TLS) {
+        fmx_tls_context_drop(message->renew_tls.context);
+    } else {
+        shard->options->role->discard(shard, message);
     }
 }
 
@@ -206,6 +230,9 @@ static bool has_messages(struct fmx_shard *shard)
 {
     bool is_congested = fmx_shard_has_spills(shard);
 
+    if (fmx_handshakes_has_stepped(shard)) {
+        return true;
+    }
     for (uint32_t from = 0; from < shard->shards_count; from++) {
         if (from != shard->index && fmx_inbox_count(&shard->inboxes[from]) > 0) {
             return true;
@@ -245,7 +272,7 @@ static void arm_listeners(struct fmx_shard *shard)
 static void on_accept(struct fmx_shard *shard, const struct fmx_completion *completion)
 {
     if (completion->result >= 0) {
-        fmx_conn_accept(shard, (uint32_t)completion->result);
+        fmx_conn_accept(shard, fmx_op_slot(completion->tag), (uint32_t)completion->result);
     } else if (!shard->stopping) {
         fmx_count(&shard->counters.accepts_shed, 1);
     }
@@ -369,6 +396,15 @@ static void flush_dirty(struct fmx_shard *shard)
     }
 }
 
+/* After all else has been sent: what is made here takes its time, and is dealt with next turn. */
+static void go_on_with_handshakes(struct fmx_shard *shard)
+{
+    if (shard->handshakes.first != 0) {
+        fmx_ring_submit(shard->ring);
+    }
+    fmx_handshakes_go_on(shard);
+}
+
 static void free_closed(struct fmx_shard *shard)
 {
     struct fmx_list closed = fmx_list_take(shard, FMX_LIST_CLOSED);
@@ -392,7 +428,7 @@ static uint64_t wait_allowed(struct fmx_shard *shard)
             return 0;
         }
     }
-    if (shard->spills[shard->index].count > 0) {
+    if (shard->spills[shard->index].count > 0 || shard->handshakes.are_made_here) {
         return 0;
     }
     if (fmx_shard_has_spills(shard)) {
@@ -401,7 +437,9 @@ static uint64_t wait_allowed(struct fmx_shard *shard)
         look_ns = shard->now_ns + DRAIN_LOOK_NS;
     }
     uint64_t next_ns = fmx_wheel_next_ns(&shard->wheel);
+    uint64_t handshake_ns = fmx_handshakes_next_ns(shard);
     next_ns = next_ns < look_ns ? next_ns : look_ns;
+    next_ns = next_ns < handshake_ns ? next_ns : handshake_ns;
     if (next_ns == UINT64_MAX) {
         return FMX_RING_FOREVER;
     }
@@ -443,6 +481,7 @@ void fmx_shard_turn(struct fmx_shard *shard)
     shard->now_ns = fmx_ring_now(shard->ring);
     shard->turn++;
     drain_inboxes(shard);
+    fmx_handshakes_take(shard);
     take_completions(shard);
     settle(shard);
     take_timers(shard);
@@ -452,6 +491,7 @@ void fmx_shard_turn(struct fmx_shard *shard)
     shard->options->role->on_turn(shard); /* after it: who waits for room sees that there is some */
     ring_bells(shard);
     flush_dirty(shard);
+    go_on_with_handshakes(shard);
     fmx_ring_give_flush(shard->ring);
     rearm_starved(shard);
     free_closed(shard);
@@ -474,7 +514,10 @@ static enum fmx_status open_parts(struct fmx_shard *shard)
     shard->now_ns = fmx_ring_now(shard->ring);
     fmx_wheel_init(&shard->wheel, shard->now_ns);
     fmx_pool_init(&shard->pool);
-    enum fmx_status status = fmx_slab_open(&shard->conns, slot_bytes, options->ring.files_count);
+    enum fmx_status status = fmx_handshakes_open(shard, &options->tls, options->tls_pool);
+    if (status == FMX_OK) {
+        status = fmx_slab_open(&shard->conns, slot_bytes, options->ring.files_count);
+    }
     return status == FMX_OK ? options->role->open_shard(shard) : status;
 }
 
@@ -563,16 +606,16 @@ void fmx_shard_discard(struct fmx_shard *shard)
 
     for (uint32_t i = 0; i < shard->shards_count; i++) {
         while (i != shard->index && fmx_inbox_pop(&shard->inboxes[i], &message)) {
-            shard->options->role->discard(shard, &message);
+            discard(shard, &message);
         }
         while (spill_pop(&shard->spills[i], &message)) {
-            shard->options->role->discard(shard, &message);
+            discard(shard, &message);
         }
     }
     for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
          caller = caller->next) {
         while (fmx_inbox_pop(&caller->inboxes[shard->index], &message)) {
-            shard->options->role->discard(shard, &message);
+            discard(shard, &message);
         }
     }
 }
@@ -597,6 +640,7 @@ void fmx_shard_close(struct fmx_shard *shard)
         fmx_slab_close(&shard->conns);
         fmx_pool_wipe(&shard->pool);
     }
+    fmx_handshakes_close(shard);
     fmx_ring_close(shard->ring);
     shard->ring = NULL;
     close_spills(shard);

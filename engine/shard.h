@@ -5,6 +5,7 @@
 #define ENGINE_SHARD_H
 
 #include "engine/conn.h"
+#include "engine/handshakes.h"
 #include "engine/inbox.h"
 #include "engine/log.h"
 #include "engine/pool.h"
@@ -31,7 +32,9 @@ struct fmx_shard_options {
     uint32_t send_queue_bytes_max;
     uint64_t shard_bytes_max;
     uint32_t packets_per_turn_max;
-    uint64_t connect_timeout_ns; /* server: TCP → CONNECT */
+    uint64_t connect_timeout_ns; /* server: TCP → CONNECT, and again from the handshake on */
+    struct fmx_tls_limits tls;
+    struct fmx_tls_pool *tls_pool; /* NULL: no workers */
     struct fmx_log log;
 };
 
@@ -43,9 +46,18 @@ struct fmx_spill {
     uint32_t capacity; /* power of two, or 0 */
 };
 
+/* What a listener takes. */
+enum fmx_transport {
+    FMX_TRANSPORT_PLAIN, /* no TLS */
+    FMX_TRANSPORT_TLS,   /* nothing else */
+    FMX_TRANSPORT_ANY,   /* told by the first byte */
+};
+
 struct fmx_listener {
     int fd;
     bool armed;
+    enum fmx_transport transport;
+    struct fmx_tls_context *tls; /* of new connections; a reference; NULL: takes no TLS */
 };
 
 struct fmx_shard {
@@ -59,6 +71,7 @@ struct fmx_shard {
     struct fmx_slab conns;
     struct fmx_wheel wheel;
     struct fmx_pool pool;
+    struct fmx_handshakes handshakes;
 
     struct fmx_conn *dirty; /* something to send */
     struct fmx_list lists[FMX_LISTS_COUNT];

@@ -103,16 +103,16 @@ static const char *take_secure_mode(fmx_slice value, struct fmx_dialect_client *
     return NULL;
 }
 
+static const char *const sign_method_names[] = {
+    [FMX_SIGN_HMAC_MD5] = "hmacmd5",
+    [FMX_SIGN_HMAC_SHA1] = "hmacsha1",
+    [FMX_SIGN_HMAC_SHA256] = "hmacsha256",
+};
+
 static const char *take_sign_method(fmx_slice value, struct fmx_dialect_client *client)
 {
-    static const char *const names[] = {
-        [FMX_SIGN_HMAC_MD5] = "hmacmd5",
-        [FMX_SIGN_HMAC_SHA1] = "hmacsha1",
-        [FMX_SIGN_HMAC_SHA256] = "hmacsha256",
-    };
-
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (is_text(value, names[i])) {
+    for (unsigned i = 0; i < sizeof sign_method_names / sizeof sign_method_names[0]; i++) {
+        if (is_text(value, sign_method_names[i])) {
             client->sign_method = (enum fmx_sign_method)i;
             return NULL;
         }
@@ -270,6 +270,14 @@ enum fmx_status fmx_dialect_client_id(fmx_slice field, struct fmx_dialect_client
     return *out_fault == NULL ? FMX_OK : FMX_PEER_CLIENT_ID;
 }
 
+bool fmx_dialect_secure_mode_fits(int32_t secure_mode, bool is_tls)
+{
+    if (is_tls) {
+        return secure_mode == 2 || secure_mode == -1 || secure_mode == 14;
+    }
+    return secure_mode == 3;
+}
+
 /* ── names ── */
 
 /* No separator of topics, user names and option lists, no control character (C0, DEL, C1). */
@@ -408,6 +416,78 @@ void fmx_dialect_hex(fmx_slice bytes, bool upper, char *out)
         out[2 * i] = digits[bytes.data[i] >> 4];
         out[2 * i + 1] = digits[bytes.data[i] & 15];
     }
+}
+
+/* ── TLS-PSK ── */
+
+size_t fmx_dialect_psk_identity(const struct fmx_dialect_psk *psk,
+                                uint8_t out[FMX_PSK_IDENTITY_BYTES_MAX])
+{
+    struct fmx_writer writer = fmx_writer_of(out, FMX_PSK_IDENTITY_BYTES_MAX);
+    bool is_signed = psk->timestamp.bytes > 0;
+
+    if (is_signed) {
+        fmx_write_bytes(&writer, fmx_slice_of("devicename|"));
+        fmx_write_bytes(&writer, fmx_slice_of(sign_method_names[psk->sign_method]));
+        fmx_write_u8(&writer, '|');
+    }
+    fmx_write_bytes(&writer, psk->product_key);
+    fmx_write_u8(&writer, is_signed ? '&' : '/');
+    fmx_write_bytes(&writer, psk->device_name);
+    if (is_signed) {
+        fmx_write_u8(&writer, '|');
+        fmx_write_bytes(&writer, psk->timestamp);
+    }
+    return writer.failed ? 0 : (size_t)(writer.at - out);
+}
+
+/* "devicename|hmacsha256|<pk>&<dn>|<timestamp>": no name holds a pipe. */
+static bool read_signed_psk(fmx_slice identity, struct fmx_dialect_psk *psk)
+{
+    fmx_slice form, method, names;
+
+    if (!cut_at(&identity, '|', &form) || !cut_at(&identity, '|', &method) ||
+        !cut_at(&identity, '|', &names) || !cut_at(&names, '&', &psk->product_key)) {
+        return false;
+    }
+    psk->device_name = names;
+    psk->timestamp = identity;
+    psk->sign_method = FMX_SIGN_HMAC_SHA256;
+    return is_text(form, "devicename") && is_text(method, "hmacsha256") && is_digits(identity) &&
+           identity.bytes <= FMX_SIGN_PARAM_BYTES_MAX;
+}
+
+enum fmx_status fmx_dialect_psk_read(fmx_slice identity, struct fmx_dialect_psk *out_psk)
+{
+    bool has_pipe = identity.bytes > 0 && memchr(identity.data, '|', identity.bytes) != NULL;
+    bool is_good = identity.bytes <= FMX_PSK_IDENTITY_BYTES_MAX;
+
+    *out_psk = (struct fmx_dialect_psk){0};
+    if (has_pipe) {
+        is_good = is_good && read_signed_psk(identity, out_psk);
+    } else {
+        out_psk->device_name = identity;
+        is_good = is_good && cut_at(&out_psk->device_name, '/', &out_psk->product_key);
+    }
+    is_good = is_good && fmx_dialect_product_key_fault(out_psk->product_key) == NULL &&
+              fmx_dialect_device_name_fault(out_psk->device_name) == NULL;
+    return is_good ? FMX_OK : FMX_TLS_PSK;
+}
+
+size_t fmx_dialect_psk_signed(const struct fmx_dialect_psk *psk, uint8_t out[FMX_SIGNED_BYTES_MAX])
+{
+    struct fmx_writer writer = fmx_writer_of(out, FMX_SIGNED_BYTES_MAX);
+
+    if (psk->timestamp.bytes == 0) {
+        return 0;
+    }
+    fmx_write_bytes(&writer, fmx_slice_of("id"));
+    fmx_write_bytes(&writer, psk->product_key);
+    fmx_write_u8(&writer, '&');
+    fmx_write_bytes(&writer, psk->device_name);
+    write_param(&writer, "timestamp", psk->timestamp);
+    FMX_ASSERT(!writer.failed); /* names within bounds, and a timestamp of an identity */
+    return (size_t)(writer.at - out);
 }
 
 /* ── quirks ── */

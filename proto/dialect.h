@@ -76,6 +76,12 @@ enum fmx_status fmx_dialect_username(fmx_slice field, fmx_slice *out_device_name
                                      fmx_slice *out_product_key,
                                      const char **out_fault) FMX_MUST_USE;
 
+/*
+ * Does securemode fit the channel? 3 is plain TCP; 2 is TLS, as are −1 (after an HTTPS look-up) and
+ * 14 of old SDKs.
+ */
+bool fmx_dialect_secure_mode_fits(int32_t secure_mode, bool is_tls);
+
 /* Are these names that a registry may hold? NULL, or words. The same rules as above. */
 const char *fmx_dialect_product_key_fault(fmx_slice product_key);
 const char *fmx_dialect_device_name_fault(fmx_slice device_name);
@@ -97,6 +103,38 @@ bool fmx_dialect_unhex(fmx_slice text, uint8_t *out, size_t room, size_t *out_by
 
 /* Writes hex digits, two a byte, no terminator; upper or lower case. */
 void fmx_dialect_hex(fmx_slice bytes, bool upper, char *out);
+
+/* ── TLS-PSK ── */
+
+#define FMX_PSK_IDENTITY_BYTES_MAX 128u /* TLS libraries take no more */
+
+/* Whom a PSK identity names, and how its key is made of the device's secret. */
+struct fmx_dialect_psk {
+    fmx_slice product_key;
+    fmx_slice device_name;
+    fmx_slice timestamp;              /* of the C SDKs' form; empty: the key is the secret itself */
+    enum fmx_sign_method sign_method; /* with a timestamp */
+};
+
+/*
+ * Writes the identity of names that were found good: `devicename|<method>|<pk>&<dn>|<timestamp>`,
+ * or, without a timestamp, `<pk>/<dn>`. Returns its bytes; 0: it would have more.
+ */
+size_t fmx_dialect_psk_identity(const struct fmx_dialect_psk *psk,
+                                uint8_t out[FMX_PSK_IDENTITY_BYTES_MAX]);
+
+/*
+ * Takes an identity apart, of either form. FMX_OK: the names are such as a user name may hold, the
+ * method is hmacsha256, the timestamp is digits. FMX_TLS_PSK: it is anything else.
+ */
+enum fmx_status fmx_dialect_psk_read(fmx_slice identity,
+                                     struct fmx_dialect_psk *out_psk) FMX_MUST_USE;
+
+/*
+ * Writes what is signed with the secret, `id<pk>&<dn>timestamp<timestamp>`; the key is the
+ * signature in upper-case hex digits. Returns its bytes; 0: nothing is signed.
+ */
+size_t fmx_dialect_psk_signed(const struct fmx_dialect_psk *psk, uint8_t out[FMX_SIGNED_BYTES_MAX]);
 
 /* What some SDK versions need beside the rules (one table in dialect.c). */
 struct fmx_quirks {

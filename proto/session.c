@@ -748,7 +748,7 @@ static bool is_unheard(enum fmx_status status)
 
     return status == FMX_PEER_CLOSED || status == FMX_PEER_DISCONNECT ||
            status == FMX_PEER_REFUSED || status_class == FMX_CLASS_SYSTEM ||
-           status_class == FMX_CLASS_TLS;
+           (status_class == FMX_CLASS_TLS && status != FMX_TLS_IDENTITY);
 }
 
 static bool is_planned(enum fmx_status status)

@@ -35,6 +35,7 @@ struct fmx_device_state {
     bool is_registering; /* this connection fetches credentials, and is nobody's session */
     bool is_named;       /* the whole IPv6 address was asked for */
     bool session_present_is_0;
+    bool wants_identity;  /* its certificate has said who it is; it is told after CONNACK */
     bool has_receive_max; /* the client has named one */
 };
 

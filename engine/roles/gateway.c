@@ -5,14 +5,13 @@
  *                 the table at the end of this file
  * Memory:         fmx_gateway from open to close; a shard's part from its first turn to the close
  * Threads:        as include/fleetmux/gateway.h says
- * Not here:       what a service calls: gateway_calls.c; the rest: see the map in
- *                 engine/roles/gateway.h
+ * Not here:       what a service calls: gateway_calls.c; what shards say to one another:
+ *                 gateway_messages.c; the rest: see the map in engine/roles/gateway.h
  */
 #include "engine/roles/gateway.h"
 
 #include "engine/clock.h"
 #include "engine/options.h"
-#include "engine/roles/address.h"
 #include "proto/limits.h"
 #include "proto/topic.h"
 
@@ -256,8 +255,17 @@ static uint16_t offline_code(enum fmx_status cause)
         return 520;
     case FMX_PEER_NOT_AUTHORIZED:
         return 522;
+    case FMX_TLS_TIMEOUT:
+        return 520;
     default:
-        return fmx_status_class(cause) == FMX_CLASS_PEER ? 400 : 500;
+        break;
+    }
+    switch (fmx_status_class(cause)) {
+    case FMX_CLASS_PEER:
+    case FMX_CLASS_TLS:
+        return 400;
+    default:
+        return 500;
     }
 }
 
@@ -265,8 +273,12 @@ static void report_end(struct fmx_conn *conn)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
     const struct fmx_gateway_options *options = &gateway->gateway->options;
-    char address[FMX_ADDRESS_TEXT_BYTES];
-    struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
+    struct fmx_session_room room;
+
+    if (options->callbacks.on_close == NULL) {
+        return;
+    }
+    struct fmx_gateway_session session = fmx_gateway_describe(conn, &room);
     struct fmx_gateway_end end = {
         .id = session.id,
         .caller = session.caller,
@@ -278,10 +290,7 @@ static void report_end(struct fmx_conn *conn)
         .device_name = session.device_name,
         .address = session.address,
     };
-
-    if (options->callbacks.on_close != NULL) {
-        options->callbacks.on_close(options->user, &end);
-    }
+    options->callbacks.on_close(options->user, &end);
 }
 
 static void on_close(struct fmx_conn *conn)
@@ -312,235 +321,6 @@ static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
     case FMX_GATEWAY_TIMER_UP:
     case FMX_GATEWAY_TIMER_DOWN:
         fmx_platform_on_timer(timer);
-        break;
-    }
-}
-
-static void kick(struct fmx_shard *shard, const struct fmx_msg *message)
-{
-    struct fmx_conn *conn = fmx_shard_find(shard, message->about.session);
-
-    if (conn != NULL) {
-        fmx_conn_close(conn, message->about.cause);
-    }
-}
-
-static void end_sessions_of(struct fmx_gateway_shard *gateway, fmx_slice product_key)
-{
-    uint32_t cursor = 0;
-    struct fmx_conn *conn;
-
-    while ((conn = fmx_slab_next(&gateway->shard->conns, &cursor)) != NULL) {
-        if (fmx_slice_equal(fmx_gateway_product_key(fmx_gateway_part(conn)), product_key)) {
-            fmx_conn_close(conn, FMX_PEER_NOT_AUTHORIZED);
-        }
-    }
-}
-
-/* A product that was deleted: nothing of its devices is kept. */
-static void forget_if_deleted(struct fmx_gateway_shard *gateway, fmx_slice product_key)
-{
-    struct fmx_device_info info;
-    struct fmx_identity *identity;
-    fmx_slice key, name;
-    uint32_t cursor = 0;
-
-    (void)!fmx_devices_find(gateway->gateway->devices, gateway->shard->index, product_key,
-                            (fmx_slice){0}, &info);
-    if (info.product_version != 0) {
-        return;
-    }
-    while ((identity = fmx_directory_next(&gateway->directory, &cursor)) != NULL) {
-        if (fmx_gateway_split_key(fmx_blob_slice(identity->client_id), &key, &name) &&
-            fmx_slice_equal(key, product_key)) {
-            fmx_directory_forget(&gateway->directory, identity);
-        }
-    }
-}
-
-static void on_product(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
-{
-    fmx_slice key = fmx_blob_slice(message->product.key);
-
-    if (!fmx_products_reload(&gateway->products, key) || message->product.is_gone) {
-        end_sessions_of(gateway, key);
-    }
-    forget_if_deleted(gateway, key);
-    free(message->product.key);
-}
-
-static void on_limits(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
-{
-    struct fmx_limits_change *change = message->limits.change;
-    fmx_slice key = {.data = change->key, .bytes = change->key_bytes};
-
-    if (fmx_products_override(&gateway->products, key, &change->override) != FMX_OK) {
-        fmx_log_line(&gateway->shard->options->log, FMX_LOG_ERROR,
-                     "limits: no memory for what is announced to new sessions");
-    }
-    free(change);
-}
-
-static void on_call_answer(struct fmx_gateway_shard *gateway, struct fmx_msg *message)
-{
-    struct fmx_publish publish;
-
-    fmx_payload_view(message->call.payload, gateway->shard->now_ns, &publish);
-    fmx_calls_answer(&gateway->calls, message->call.message_id, message->call.hash,
-                     publish.payload);
-    fmx_payload_give(message->call.payload);
-}
-
-static void on_settled(struct fmx_gateway_shard *gateway, const struct fmx_msg *message)
-{
-    (void)fmx_store_drop_message(gateway->gateway->store, gateway->shard->index,
-                                 message->settled.store_id);
-}
-
-static void remember(struct fmx_gateway_shard *gateway, uint64_t hash,
-                     const struct fmx_rate_memory *rates)
-{
-    fmx_connect_rate_remember(&gateway->connect_rate, hash, rates, gateway->shard->now_ns);
-}
-
-static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
-{
-    struct fmx_gateway_shard *gateway = fmx_gateway_of(shard);
-
-    switch ((enum fmx_msg_kind)message->kind) {
-    case FMX_MSG_CLAIMING:
-        fmx_gateway_on_claiming(gateway, message);
-        break;
-    case FMX_MSG_CLAIM:
-        fmx_directory_on_claim(&gateway->directory, message);
-        break;
-    case FMX_MSG_CLAIMED:
-        fmx_gateway_on_claimed(gateway, message);
-        break;
-    case FMX_MSG_RELEASE:
-        fmx_gateway_on_release(gateway, message);
-        break;
-    case FMX_MSG_RELEASED:
-        remember(gateway, message->released.hash, &message->released.rates);
-        fmx_directory_on_released(&gateway->directory, message);
-        break;
-    case FMX_MSG_GONE:
-        remember(gateway, message->gone.hash, &message->gone.rates);
-        fmx_directory_on_gone(&gateway->directory, message);
-        break;
-    case FMX_MSG_SUBSCRIBE:
-        fmx_gateway_on_subscribe_msg(gateway, message);
-        break;
-    case FMX_MSG_SUBSCRIBED:
-        fmx_gateway_on_subscribed_msg(gateway, message);
-        break;
-    case FMX_MSG_INTEREST:
-        fmx_gateway_on_interest(gateway, message);
-        break;
-    case FMX_MSG_PUBLISH:
-        fmx_gateway_publish_msg(gateway, message->publish.payload, message->publish.is_first);
-        break;
-    case FMX_MSG_DELIVER:
-        fmx_gateway_on_deliver(gateway, message);
-        break;
-    case FMX_MSG_KICK:
-        kick(shard, message);
-        break;
-    case FMX_MSG_ORDER:
-        fmx_service_on_order(gateway, message->order.order);
-        break;
-    case FMX_MSG_ORDER_TO:
-        fmx_service_on_order_to(gateway, message);
-        break;
-    case FMX_MSG_CALL_ANSWER:
-        on_call_answer(gateway, message);
-        break;
-    case FMX_MSG_CALL_END:
-        fmx_calls_end(&gateway->calls, message->call.message_id,
-                      (enum fmx_call_code)message->call.code);
-        break;
-    case FMX_MSG_BROADCAST:
-        fmx_service_on_broadcast(gateway, message);
-        break;
-    case FMX_MSG_PRODUCT:
-        on_product(gateway, message);
-        break;
-    case FMX_MSG_LIMITS:
-        on_limits(gateway, message);
-        break;
-    case FMX_MSG_REGISTERED:
-        fmx_platform_on_registered(gateway, message);
-        break;
-    case FMX_MSG_SETTLED:
-        on_settled(gateway, message);
-        break;
-    case FMX_MSG_COMMITTED:
-        break; /* it has woken us: on_turn looks */
-    case FMX_MSG_NONE:
-    case FMX_MSG_STOP:
-    case FMX_MSG_BEGIN:
-        FMX_UNREACHABLE();
-    }
-}
-
-static void discard_parcel(struct fmx_parcel *parcel)
-{
-    struct fmx_backlog backlog = {0};
-
-    (void)fmx_parcel_unpack(parcel, &backlog);
-    fmx_backlog_wipe(&backlog);
-}
-
-void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message)
-{
-    (void)shard;
-    switch ((enum fmx_msg_kind)message->kind) {
-    case FMX_MSG_CLAIM:
-        free(message->claim.client_id);
-        break;
-    case FMX_MSG_CLAIMED:
-        discard_parcel(message->claimed.parcel);
-        break;
-    case FMX_MSG_RELEASED:
-        discard_parcel(message->released.parcel);
-        break;
-    case FMX_MSG_SUBSCRIBE:
-    case FMX_MSG_SUBSCRIBED:
-        free(message->subscribe.list);
-        break;
-    case FMX_MSG_INTEREST:
-        free(message->interest.filter);
-        break;
-    case FMX_MSG_PUBLISH:
-        fmx_payload_give(message->publish.payload);
-        break;
-    case FMX_MSG_DELIVER:
-        fmx_payload_give(message->deliver.payload);
-        break;
-    case FMX_MSG_ORDER:
-    case FMX_MSG_ORDER_TO:
-        fmx_order_fail(message->order.order);
-        break;
-    case FMX_MSG_CALL_ANSWER:
-        fmx_payload_give(message->call.payload);
-        break;
-    case FMX_MSG_BROADCAST:
-        free(message->broadcast.product_key);
-        if (message->broadcast.payload != NULL) {
-            fmx_payload_give(message->broadcast.payload);
-        }
-        break;
-    case FMX_MSG_PRODUCT:
-        free(message->product.key);
-        break;
-    case FMX_MSG_LIMITS:
-        free(message->limits.change);
-        break;
-    case FMX_MSG_REGISTERED:
-        free(message->registered.secret);
-        free(message->registered.client_id);
-        break;
-    default:
         break;
     }
 }
@@ -616,7 +396,7 @@ static const struct fmx_role gateway_role = {
     .on_close = on_close,
     .on_release = fmx_gateway_session_wipe,
     .on_timer = on_timer,
-    .on_message = on_message,
+    .on_message = fmx_gateway_on_message,
     .on_turn = on_turn,
     .discard = fmx_gateway_discard,
     .on_stop = on_stop,
@@ -629,24 +409,26 @@ static enum fmx_status open_mux(struct fmx_gateway *gateway,
                                 const struct fmx_gateway_options *options, char *error,
                                 size_t error_bytes)
 {
-    struct fmx_address listen[FMX_LISTENERS_MAX];
+    struct fmx_mux_listen listen[FMX_LISTENERS_MAX];
     struct fmx_mux_plan plan = {
         .options = &options->mux,
         .role = &gateway_role,
         .role_user = gateway,
         .session = &gateway->session,
         .connect_timeout_ns = options->connect_timeout_ms * FMX_NS_PER_MS,
+        .tls = &options->tls_limits,
         .listen = listen,
         .listen_count = options->listen_count,
         .backlog = options->backlog,
     };
 
     for (size_t i = 0; i < options->listen_count; i++) {
-        enum fmx_status status =
-            fmx_address_parse("listen", options->listen[i], false, &listen[i], error, error_bytes);
-        if (status != FMX_OK) {
-            return status;
-        }
+        const struct fmx_gateway_listener *listener = &gateway->listeners[i];
+        listen[i] = (struct fmx_mux_listen){
+            .address = listener->address,
+            .transport = listener->transport,
+            .tls = fmx_gateway_tls_context(gateway->tls, listener->settings),
+        };
     }
     return fmx_mux_open(&plan, &gateway->mux, error, error_bytes);
 }
@@ -664,7 +446,7 @@ static enum fmx_status open_registry(struct fmx_gateway *gateway, char *error, s
     if (gateway->options.registry == NULL) {
         return FMX_OK;
     }
-    return fmx_devices_open(gateway->options.registry, fmx_mux_shards_count(gateway->mux), &events,
+    return fmx_devices_open(gateway->options.registry, fmx_mux_threads_count(gateway->mux), &events,
                             &gateway->devices, error, error_bytes);
 }
 
@@ -714,6 +496,26 @@ static enum fmx_status open_store(struct fmx_gateway *gateway, char *error, size
     return fmx_store_open(&options, &gateway->store, error, error_bytes);
 }
 
+/* What listens, and with which certificates; nothing is opened towards the network yet. */
+static enum fmx_status open_listeners(struct fmx_gateway *gateway,
+                                      const struct fmx_gateway_options *options, char *error,
+                                      size_t error_bytes)
+{
+    enum fmx_status status =
+        fmx_gateway_listen_parse(options, gateway->listeners, error, error_bytes);
+
+    if (status == FMX_OK) {
+        status = fmx_gateway_tls_open(gateway, options, &gateway->tls, error, error_bytes);
+    }
+    if (status == FMX_OK) {
+        status = open_mux(gateway, options, error, error_bytes);
+    }
+    if (status != FMX_OK) {
+        fmx_gateway_tls_close(gateway->tls);
+    }
+    return status;
+}
+
 enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
                                  struct fmx_gateway **out_gateway, char *error, size_t error_bytes)
 {
@@ -733,7 +535,7 @@ enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
         options->profile == FMX_PROFILE_OPEN ? &fmx_profile_open : &fmx_profile_platform;
     gateway->hash_seed = fmx_options_seed();
     gateway->listen_count = options->listen_count;
-    status = open_mux(gateway, options, error, error_bytes);
+    status = open_listeners(gateway, options, error, error_bytes);
     if (status != FMX_OK) {
         free(gateway);
         return status;
@@ -748,6 +550,7 @@ enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *options,
     }
     gateway->options.registry = NULL; /* pointers in options are not kept */
     gateway->options.store = NULL;
+    gateway->options.tls = NULL;
     *out_gateway = gateway;
     return FMX_OK;
 }
@@ -778,7 +581,9 @@ enum fmx_status fmx_gateway_start(struct fmx_gateway *gateway, char *error, size
         snprintf(error, error_bytes, "no memory");
         return status;
     }
-    return fmx_mux_start(gateway->mux, error, error_bytes);
+    status = fmx_gateway_tls_start(gateway->tls, gateway->listeners, gateway->listen_count, error,
+                                   error_bytes);
+    return status == FMX_OK ? fmx_mux_start(gateway->mux, error, error_bytes) : status;
 }
 
 uint32_t fmx_gateway_shards_count(const struct fmx_gateway *gateway)
@@ -809,6 +614,7 @@ static void close_store(struct fmx_gateway *gateway)
 void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms)
 {
     atomic_store(&gateway->is_stopping, true);
+    fmx_gateway_tls_stop(gateway->tls);
     fmx_mux_stop(gateway->mux, drain_ms);
     close_store(gateway);
     for (uint32_t i = 0; i < fmx_mux_shards_count(gateway->mux); i++) {
@@ -828,10 +634,12 @@ void fmx_gateway_close(struct fmx_gateway *gateway)
     }
     close_store(gateway);
     fmx_mux_close(gateway->mux);
+    fmx_gateway_tls_close(gateway->tls);
     free(gateway);
 }
 
 void fmx_gateway_stats(const struct fmx_gateway *gateway, struct fmx_stats *out_stats)
 {
     fmx_mux_stats(gateway->mux, out_stats);
+    out_stats->tls_reloads += fmx_gateway_tls_reloads(gateway->tls); /* no shard counts them */
 }

@@ -3,6 +3,8 @@
  *
  *     gateway.c           open to close, the role's table of callbacks
  *     gateway_options.c   defaults of the profiles, and what is refused
+ *     gateway_messages.c  what other shards and threads say to a shard
+ *     gateway_tls.h       listeners, TLS and its certificates, whom a channel proves
  *     gateway_calls.c     what a service calls: from any thread to the shard that answers
  *     gateway_session.c   CONNECT to the end: claims, admission, hand-over
  *     subscribe.c         SUBSCRIBE, UNSUBSCRIBE, and telling other shards what is wanted here
@@ -26,6 +28,7 @@
 #include "engine/roles/connect_rate.h"
 #include "engine/roles/device.h"
 #include "engine/roles/directory.h"
+#include "engine/roles/gateway_tls.h"
 #include "engine/roles/profile.h"
 #include "engine/roles/rrpc.h"
 #include "engine/roles/store.h"
@@ -47,6 +50,8 @@ struct fmx_gateway {
     atomic_bool is_stopping;  /* written by stop */
     uint64_t hash_seed;       /* read-only after open: client ids are spread over homes by it */
     size_t listen_count;
+    struct fmx_gateway_listener listeners[FMX_LISTENERS_MAX]; /* read-only after open */
+    struct fmx_gateway_tls *tls;                              /* NULL: no listener takes TLS */
 };
 
 struct fmx_gateway_caller {
@@ -190,10 +195,14 @@ bool fmx_gateway_split_key(fmx_slice key, fmx_slice *out_product_key, fmx_slice 
 enum fmx_status fmx_gateway_options_check(const struct fmx_gateway_options *options, char *error,
                                           size_t error_bytes) FMX_MUST_USE;
 
-/* ── gateway.c ── */
+/* ── gateway_messages.c ── */
+
+void fmx_gateway_on_message(struct fmx_shard *shard, struct fmx_msg *message);
 
 /* Releases what a message owns, when nobody is there to take it. */
 void fmx_gateway_discard(struct fmx_shard *shard, struct fmx_msg *message);
+
+/* ── gateway.c ── */
 
 /* UNIX milliseconds of a time on the shards' clock. */
 uint64_t fmx_gateway_unix_ms(uint64_t at_ns, uint64_t now_ns);
@@ -216,15 +225,26 @@ void fmx_gateway_on_registered(void *user, uint64_t tag, enum fmx_status status,
 
 /* ── gateway_session.c ── */
 
-/* Keeps names, asks the service, counts a will. False: the connection has been closed. */
+/*
+ * Keeps names; counts a will and asks the service, to which the user is `username`, whatever
+ * CONNECT says. False: the connection has been closed.
+ */
 bool fmx_gateway_keep_names(struct fmx_conn *conn, fmx_slice key, fmx_slice rest);
-bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect);
+bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect,
+                             fmx_slice username);
 
 /* The session begins to claim its key; CONNACK follows when it has it. */
 void fmx_gateway_claim(struct fmx_conn *conn);
 
-/* What callbacks hear of a session; `address` has room for FMX_ADDRESS_TEXT_BYTES. */
-struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *address);
+/* What a description of a session points to beside the session itself. */
+struct fmx_session_room {
+    char address[FMX_ADDRESS_TEXT_BYTES];
+    struct fmx_tls_facts facts;
+};
+
+/* What callbacks hear of a session. */
+struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn,
+                                                struct fmx_session_room *room);
 
 /* A CONNECT of `who`, as far as that is known, is refused, in words, logged and counted. */
 void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, fmx_slice who,
@@ -361,6 +381,9 @@ void fmx_system_thing(struct fmx_conn *conn, const struct fmx_publish *publish);
 
 /* Tells a device that has asked for notices why a message of it did not go its way. */
 void fmx_system_notice(struct fmx_conn *conn, const char *what, fmx_slice topic, const char *words);
+
+/* Tells a device that came with its certificate alone who it is. */
+void fmx_system_identity(struct fmx_conn *conn);
 
 /* The answer to a registration, and nothing more follows. */
 void fmx_system_credentials(struct fmx_conn *conn, fmx_slice secret, fmx_slice client_id);

@@ -4,7 +4,8 @@
  * Why it is so:   who starts a gateway wants to hear of a bad option before anything is opened, and
  *                 in words that name it
  * Threads:        any
- * Not here:       limits and their ranges: proto/limits_list.c; what follows from them: product.c
+ * Not here:       limits and their ranges: proto/limits_list.c; what follows from them: product.c;
+ *                 TLS: gateway_tls_options.c
  */
 #include "engine/roles/gateway.h"
 
@@ -35,6 +36,7 @@ void fmx_gateway_options_init(struct fmx_gateway_options *options, enum fmx_prof
         .clamps_keepalive = true,
     };
     fmx_mux_options_init(&options->mux);
+    fmx_tls_limits_init(&options->tls_limits);
 }
 
 static enum fmx_status check_profile(const struct fmx_gateway_options *options, char *error,
@@ -74,6 +76,9 @@ enum fmx_status fmx_gateway_options_check(const struct fmx_gateway_options *opti
     }
     if (status == FMX_OK) {
         status = fmx_limits_check(&options->limits, error, error_bytes);
+    }
+    if (status == FMX_OK) {
+        status = fmx_gateway_tls_check(options, error, error_bytes);
     }
     if (status != FMX_OK) {
         return status;

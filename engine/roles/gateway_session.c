@@ -20,6 +20,7 @@
  */
 #include "engine/roles/gateway.h"
 
+#include "engine/conn_tls.h"
 #include "proto/limits.h"
 #include "proto/topic.h"
 
@@ -88,10 +89,12 @@ uint64_t fmx_gateway_hash(struct fmx_conn *conn)
 
 /* ── CONNECT ── */
 
-struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *address)
+struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn,
+                                                struct fmx_session_room *room)
 {
     const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     bool is_device = part->device != NULL;
+    bool is_tls = fmx_conn_tls_facts(conn, &room->facts);
 
     return (struct fmx_gateway_session){
         .id = fmx_conn_id(conn),
@@ -101,7 +104,8 @@ struct fmx_gateway_session fmx_gateway_describe(struct fmx_conn *conn, char *add
         .username = is_device ? fmx_gateway_key(part) : fmx_gateway_rest(part),
         .product_key = fmx_gateway_product_key(part),
         .device_name = fmx_gateway_device_name(part),
-        .address = is_device ? fmx_device_address(part->device, address) : (fmx_slice){0},
+        .address = is_device ? fmx_device_address(part->device, room->address) : (fmx_slice){0},
+        .tls = is_tls ? &room->facts : NULL,
         .keepalive_s = conn->session.keepalive_s,
         .clean = conn->session.clean,
     };
@@ -121,10 +125,11 @@ void fmx_gateway_refuse(struct fmx_conn *conn, enum fmx_status status, fmx_slice
     fmx_conn_close_saying(conn, status, fmx_slice_of(words));
 }
 
-bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect)
+bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *connect,
+                             fmx_slice username)
 {
     const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
-    char address[FMX_ADDRESS_TEXT_BYTES];
+    struct fmx_session_room room;
 
     if (connect->has_will) {
         fmx_count(&conn->shard->counters.wills_ignored, 1);
@@ -132,8 +137,8 @@ bool fmx_gateway_ask_service(struct fmx_conn *conn, const struct fmx_connect *co
     if (options->callbacks.on_connect == NULL) {
         return true;
     }
-    struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
-    session.username = connect->username;
+    struct fmx_gateway_session session = fmx_gateway_describe(conn, &room);
+    session.username = username;
     enum fmx_status verdict =
         options->callbacks.on_connect(options->user, &session, connect->password);
     if (verdict != FMX_OK) {
@@ -207,8 +212,8 @@ static void report_open(struct fmx_conn *conn, bool session_present)
     fmx_count(&conn->shard->counters.sessions_opened, 1);
     fmx_count(&conn->shard->counters.sessions_now, 1);
     if (options->callbacks.on_open != NULL) {
-        char address[FMX_ADDRESS_TEXT_BYTES];
-        struct fmx_gateway_session session = fmx_gateway_describe(conn, address);
+        struct fmx_session_room room;
+        struct fmx_gateway_session session = fmx_gateway_describe(conn, &room);
         session.session_present = session_present;
         options->callbacks.on_open(options->user, &session);
     }
@@ -251,6 +256,9 @@ void fmx_gateway_on_claimed(struct fmx_gateway_shard *gateway, struct fmx_msg *m
     report_open(conn, message->claimed.session_present);
     fmx_conn_admit(conn, says_present,
                    part->id_is_assigned ? fmx_gateway_key(part) : (fmx_slice){0});
+    if (part->device != NULL && part->device->wants_identity) {
+        fmx_system_identity(conn);
+    }
     fmx_gateway_pump(conn);
 }
 

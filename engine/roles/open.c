@@ -8,6 +8,7 @@
  * Limits:         a client id is at most 65,535 bytes, as the packet says
  * Not here:       the platform's: platform.c
  */
+#include "engine/roles/channel.h"
 #include "engine/roles/gateway.h"
 
 #include "proto/reason.h"
@@ -28,12 +29,29 @@ static fmx_slice make_client_id(struct fmx_gateway_shard *gateway, char *out)
     return (fmx_slice){.data = (const uint8_t *)out, .bytes = (size_t)length};
 }
 
+/* A certificate that stands for the user has a name; the client cannot choose another. */
+static bool take_username(struct fmx_conn *conn, const struct fmx_connect *connect,
+                          fmx_slice *out_username)
+{
+    struct fmx_channel channel = fmx_channel_of(conn);
+
+    *out_username = channel.is_login ? channel.facts.cert_name : connect->username;
+    if (channel.is_login && out_username->bytes == 0) {
+        fmx_gateway_refuse(conn, FMX_TLS_IDENTITY, connect->client_id,
+                           "client certificate: it has no common name to be the user name",
+                           &conn->shard->counters.tls_identity_mismatches);
+        return false;
+    }
+    return true;
+}
+
 static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
 {
     struct fmx_gateway_shard *gateway = fmx_gateway_of(conn->shard);
     struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
     bool wants_username = gateway->gateway->options.callbacks.on_open != NULL;
     fmx_slice client_id = connect->client_id;
+    fmx_slice username;
     char made[ASSIGNED_BYTES];
 
     enum fmx_status status =
@@ -42,13 +60,15 @@ static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
         fmx_conn_close(conn, status);
         return;
     }
+    if (!take_username(conn, connect, &username)) {
+        return;
+    }
     if (client_id.bytes == 0) {
         client_id = make_client_id(gateway, made);
         part->id_is_assigned = true;
     }
-    if (fmx_gateway_keep_names(conn, client_id,
-                               wants_username ? connect->username : (fmx_slice){0}) &&
-        fmx_gateway_ask_service(conn, connect)) {
+    if (fmx_gateway_keep_names(conn, client_id, wants_username ? username : (fmx_slice){0}) &&
+        fmx_gateway_ask_service(conn, connect, username)) {
         fmx_gateway_claim(conn);
     }
 }

@@ -6,9 +6,11 @@
  *                 known costs the same work and hears the same code as one whose signature is
  *                 wrong. The connection that fetches credentials (dynamic registration) is signed
  *                 with the product's secret, and is nobody's session: it must not throw out the
- *                 device
+ *                 device. Where the channel itself proves a device (a PSK, a certificate), CONNECT
+ *                 may name no other; a certificate that is a login stands for the signature, and
+ *                 for the user name if that is left empty
  * Words:          key: the user name, DEVICE NAME&PRODUCT KEY: what a session is known by here
- * Invariants:     (1) no key is claimed before its signature was found right
+ * Invariants:     (1) no key is claimed before its signature, or its certificate, was found right
  *                 (2) a connection that registers never claims, publishes or subscribes
  * States:         CONNECT → checked → (the peer's address) → claim → CONNACK
  *                 CONNECT → checked → (the registry's thread) → CONNACK, credentials → its own end
@@ -17,6 +19,7 @@
  * Limits:         those of the product; each refusal is counted, and 5.0 hears in words why
  * Not here:       what a device may say: platform_publish.c; the text of CONNECT: proto/dialect.c
  */
+#include "engine/roles/channel.h"
 #include "engine/roles/gateway.h"
 
 #include "engine/clock.h"
@@ -27,11 +30,15 @@
 
 /* What is known of the device that says CONNECT. */
 struct claimant {
+    struct fmx_channel channel;
     struct fmx_dialect_client client;
+    fmx_slice key; /* the user name, or what it would be */
     fmx_slice product_key;
     fmx_slice device_name;
     struct fmx_device_info info;
     bool is_known;
+    bool is_nameless; /* it has left its user name to its certificate */
+    uint8_t key_room[FMX_DEVICE_NAME_BYTES_MAX + 1 + FMX_PRODUCT_KEY_BYTES_MAX];
 };
 
 static struct fmx_counters *counters_of(struct fmx_conn *conn)
@@ -40,6 +47,70 @@ static struct fmx_counters *counters_of(struct fmx_conn *conn)
 }
 
 /* ── what CONNECT says ── */
+
+/* Says no to the name that the channel proves: it is none that a device can have. */
+static bool check_certificate(struct fmx_conn *conn, const struct claimant *claimant)
+{
+    const struct fmx_channel *channel = &claimant->channel;
+
+    if (!channel->is_login || (fmx_dialect_device_name_fault(channel->device_name) == NULL &&
+                               fmx_dialect_product_key_fault(channel->product_key) == NULL)) {
+        return true;
+    }
+    fmx_gateway_refuse(conn, FMX_TLS_IDENTITY, channel->device_name,
+                       "client certificate: common name and organization are no device name and "
+                       "product key",
+                       &counters_of(conn)->tls_identity_mismatches);
+    return false;
+}
+
+/* Without a user name, or with the '&' alone that SDKs make of two empty names. */
+static bool is_nameless(const struct claimant *claimant, const struct fmx_connect *connect)
+{
+    bool is_empty = !connect->has_username || connect->username.bytes == 0 ||
+                    fmx_slice_equal(connect->username, fmx_slice_of("&"));
+
+    return claimant->channel.is_login && is_empty;
+}
+
+static void take_name_of_certificate(struct claimant *claimant)
+{
+    const struct fmx_channel *channel = &claimant->channel;
+    uint8_t *at = claimant->key_room;
+
+    claimant->is_nameless = true;
+    claimant->product_key = channel->product_key;
+    claimant->device_name = channel->device_name;
+    memcpy(at, channel->device_name.data, channel->device_name.bytes);
+    at += channel->device_name.bytes;
+    *at++ = '&';
+    memcpy(at, channel->product_key.data, channel->product_key.bytes);
+    at += channel->product_key.bytes;
+    claimant->key =
+        (fmx_slice){.data = claimant->key_room, .bytes = (size_t)(at - claimant->key_room)};
+}
+
+static bool parse_username(struct fmx_conn *conn, const struct fmx_connect *connect,
+                           struct claimant *claimant)
+{
+    const char *fault = "user name is missing: DEVICE NAME&PRODUCT KEY";
+    enum fmx_status status = FMX_PEER_CREDENTIALS;
+
+    if (is_nameless(claimant, connect)) {
+        take_name_of_certificate(claimant);
+        return true;
+    }
+    claimant->key = connect->username;
+    if (connect->has_username) {
+        status = fmx_dialect_username(connect->username, &claimant->device_name,
+                                      &claimant->product_key, &fault);
+    }
+    if (status != FMX_OK) {
+        fmx_gateway_refuse(conn, status, connect->username, fault,
+                           &counters_of(conn)->refused_credentials);
+    }
+    return status == FMX_OK;
+}
 
 static bool parse(struct fmx_conn *conn, const struct fmx_connect *connect,
                   struct claimant *claimant)
@@ -52,34 +123,38 @@ static bool parse(struct fmx_conn *conn, const struct fmx_connect *connect,
                            &counters_of(conn)->refused_client_id);
         return false;
     }
-    if (connect->has_username) {
-        status = fmx_dialect_username(connect->username, &claimant->device_name,
-                                      &claimant->product_key, &fault);
-    } else {
-        status = FMX_PEER_CREDENTIALS;
-        fault = "user name is missing: DEVICE NAME&PRODUCT KEY";
-    }
-    if (status != FMX_OK) {
-        fmx_gateway_refuse(conn, status, connect->username, fault,
-                           &counters_of(conn)->refused_credentials);
-    }
-    return status == FMX_OK;
+    return check_certificate(conn, claimant) && parse_username(conn, connect, claimant);
 }
 
-/* The channel is plain TCP here; what says otherwise was meant for another port. */
-static bool check_secure_mode(struct fmx_conn *conn, const struct fmx_connect *connect,
-                              const struct claimant *claimant)
+static bool check_channel(struct fmx_conn *conn, const struct claimant *claimant)
+{
+    const struct fmx_channel *channel = &claimant->channel;
+    char words[96];
+
+    if (fmx_channel_fits(channel, claimant->product_key, claimant->device_name)) {
+        return true;
+    }
+    snprintf(words, sizeof(words), "user name: another device than %s says", channel->proof);
+    fmx_gateway_refuse(conn, FMX_TLS_IDENTITY, claimant->key, words,
+                       &counters_of(conn)->tls_identity_mismatches);
+    return false;
+}
+
+/* What says otherwise was meant for another port. */
+static bool check_secure_mode(struct fmx_conn *conn, const struct claimant *claimant)
 {
     const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
-    bool is_registering = claimant->client.auth_type != FMX_AUTH_SECRET;
+    bool is_tls = claimant->channel.is_tls;
 
-    if (!claimant->client.has_secure_mode || claimant->client.secure_mode == 3 || is_registering) {
+    if (!claimant->client.has_secure_mode || claimant->client.auth_type != FMX_AUTH_SECRET ||
+        fmx_dialect_secure_mode_fits(claimant->client.secure_mode, is_tls)) {
         return true;
     }
     fmx_count(&counters_of(conn)->secure_mode_mismatches, 1);
     if (options->checks_secure_mode) {
-        fmx_gateway_refuse(conn, FMX_PEER_CLIENT_ID, connect->username,
-                           "securemode: this channel is plain TCP, 3",
+        fmx_gateway_refuse(conn, FMX_PEER_CLIENT_ID, claimant->key,
+                           is_tls ? "securemode: this channel is TLS, 2"
+                                  : "securemode: this channel is plain TCP, 3",
                            &counters_of(conn)->refused_client_id);
         return false;
     }
@@ -100,28 +175,6 @@ static bool check_properties(struct fmx_conn *conn, const struct fmx_connect *co
 }
 
 /* ── who that is ── */
-
-static void look_up(struct fmx_conn *conn, struct claimant *claimant)
-{
-    struct fmx_gateway *gateway = fmx_gateway_of(conn->shard)->gateway;
-    const struct fmx_gateway_callbacks *callbacks = &gateway->options.callbacks;
-    struct fmx_gateway_device device = {0};
-
-    if (callbacks->on_device == NULL) {
-        claimant->is_known =
-            fmx_devices_find(gateway->devices, conn->shard->index, claimant->product_key,
-                             claimant->device_name, &claimant->info) == FMX_OK;
-        return;
-    }
-    claimant->is_known = callbacks->on_device(gateway->options.user, claimant->product_key,
-                                              claimant->device_name, &device) == FMX_OK;
-    if (claimant->is_known && device.secret_bytes <= FMX_SECRET_BYTES_MAX) {
-        claimant->info.status = device.is_disabled ? FMX_REGISTRY_DISABLED : FMX_REGISTRY_ENABLED;
-        claimant->info.is_activated = true;
-        claimant->info.secret_bytes = device.secret_bytes;
-        memcpy(claimant->info.secret, device.secret, device.secret_bytes);
-    }
-}
 
 static bool is_signed(const struct claimant *claimant, fmx_slice secret, fmx_slice password)
 {
@@ -177,8 +230,7 @@ static bool is_genuine(const struct claimant *claimant, fmx_slice password)
 }
 
 /* Who has logged in knows its secret: whoever asks for it again may be somebody else. */
-static bool may_register(struct fmx_conn *conn, const struct fmx_connect *connect,
-                         const struct claimant *claimant)
+static bool may_register(struct fmx_conn *conn, const struct claimant *claimant)
 {
     const struct fmx_gateway_options *options = &fmx_gateway_of(conn->shard)->gateway->options;
     bool is_registering = claimant->client.auth_type == FMX_AUTH_REGISTER ||
@@ -187,27 +239,37 @@ static bool may_register(struct fmx_conn *conn, const struct fmx_connect *connec
     if (!is_registering || !claimant->info.is_activated || options->registers_again) {
         return true;
     }
-    fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, connect->username,
+    fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, claimant->key,
                        "authType: this device has logged in before and is not registered again",
                        &counters_of(conn)->refused_credentials);
     return false;
 }
 
+/* A certificate that is a login: check_channel has held the names against it. */
+static bool is_certified(const struct claimant *claimant)
+{
+    return claimant->channel.is_login && claimant->is_known &&
+           (claimant->client.auth_type == FMX_AUTH_SECRET ||
+            claimant->client.auth_type == FMX_AUTH_TOKEN);
+}
+
 static bool authenticate(struct fmx_conn *conn, const struct fmx_connect *connect,
                          struct claimant *claimant)
 {
+    struct fmx_gateway *gateway = fmx_gateway_of(conn->shard)->gateway;
     fmx_slice password = connect->has_password ? connect->password : (fmx_slice){0};
 
-    look_up(conn, claimant);
-    if (!is_genuine(claimant, password)) {
-        fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, connect->username,
+    claimant->is_known = fmx_channel_find_device(gateway, conn->shard->index, claimant->product_key,
+                                                 claimant->device_name, &claimant->info);
+    if (!is_certified(claimant) && !is_genuine(claimant, password)) {
+        fmx_gateway_refuse(conn, FMX_PEER_CREDENTIALS, claimant->key,
                            "unknown device, or the password is not its signature",
                            &counters_of(conn)->refused_credentials);
         return false;
     }
     if (claimant->info.status == FMX_REGISTRY_DISABLED ||
         claimant->info.product_status == FMX_REGISTRY_DISABLED) {
-        fmx_gateway_refuse(conn, FMX_PEER_NOT_AUTHORIZED, connect->username,
+        fmx_gateway_refuse(conn, FMX_PEER_NOT_AUTHORIZED, claimant->key,
                            "the device or its product is disabled",
                            &counters_of(conn)->refused_disabled);
         return false;
@@ -290,31 +352,48 @@ static void begin_registration(struct fmx_conn *conn, const struct claimant *cla
     }
 }
 
-static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
+static bool identify(struct fmx_conn *conn, const struct fmx_connect *connect,
+                     struct claimant *claimant)
 {
-    struct claimant claimant = {0};
+    claimant->channel = fmx_channel_of(conn);
+    return parse(conn, connect, claimant) && check_channel(conn, claimant) &&
+           check_secure_mode(conn, claimant) && authenticate(conn, connect, claimant) &&
+           may_register(conn, claimant);
+}
 
-    if (!parse(conn, connect, &claimant) || !check_secure_mode(conn, connect, &claimant) ||
-        !authenticate(conn, connect, &claimant) || !may_register(conn, connect, &claimant)) {
-        return;
-    }
-    struct fmx_gateway_product *product = product_of(conn, claimant.product_key);
+static void admit(struct fmx_conn *conn, const struct fmx_connect *connect,
+                  const struct claimant *claimant)
+{
+    struct fmx_gateway_product *product = product_of(conn, claimant->product_key);
+
     if (product == NULL || !check_properties(conn, connect, &product->limits) ||
-        !fmx_gateway_keep_names(conn, connect->username, claimant.client.logical_id) ||
-        !open_device(conn, &claimant, product)) {
+        !fmx_gateway_keep_names(conn, claimant->key, claimant->client.logical_id) ||
+        !open_device(conn, claimant, product)) {
         return;
     }
     struct fmx_device_state *device = fmx_gateway_part(conn)->device;
     if (device->is_registering) {
         conn->session.keepalive_s = REGISTERING_KEEPALIVE_S; /* whatever was asked for */
         conn->session.keepalive_is_lowered = true;           /* so 5.0 says */
-        begin_registration(conn, &claimant);
+        begin_registration(conn, claimant);
         return;
     }
-    fmx_gateway_part(conn)->id_is_assigned = claimant.client.logical_id.bytes == 0;
-    if (agree_on_terms(conn, connect, product) && fmx_gateway_ask_service(conn, connect)) {
+    device->wants_identity = claimant->is_nameless;
+    fmx_gateway_part(conn)->id_is_assigned = claimant->client.logical_id.bytes == 0;
+    if (agree_on_terms(conn, connect, product) &&
+        fmx_gateway_ask_service(conn, connect, claimant->key)) {
         fmx_conn_ask_peer_name(conn, &device->address, false);
     }
+}
+
+static void on_connect(struct fmx_conn *conn, const struct fmx_connect *connect)
+{
+    struct claimant claimant = {0};
+
+    if (identify(conn, connect, &claimant)) {
+        admit(conn, connect, &claimant);
+    }
+    explicit_bzero(&claimant.info, sizeof(claimant.info)); /* secrets */
 }
 
 void fmx_platform_on_peer_name(struct fmx_conn *conn, bool is_known)

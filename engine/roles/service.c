@@ -330,16 +330,16 @@ static void kick(struct fmx_gateway_shard *gateway, struct fmx_identity *identit
 static void list(struct fmx_gateway_shard *gateway, struct fmx_order *order)
 {
     struct fmx_gateway_session *page = malloc(FMX_LIST_PAGE * sizeof(*page));
-    char(*addresses)[FMX_ADDRESS_TEXT_BYTES] = malloc(FMX_LIST_PAGE * sizeof(*addresses));
+    struct fmx_session_room *rooms = malloc(FMX_LIST_PAGE * sizeof(*rooms));
     struct fmx_shard *shard = gateway->shard;
     uint32_t cursor = (uint32_t)order->number;
     struct fmx_conn *conn = NULL;
     size_t count = 0;
 
-    while (page != NULL && addresses != NULL && count < FMX_LIST_PAGE &&
+    while (page != NULL && rooms != NULL && count < FMX_LIST_PAGE &&
            (conn = fmx_slab_next(&shard->conns, &cursor)) != NULL) {
         if (fmx_gateway_part(conn)->is_open && conn->state == FMX_CONN_OPEN) {
-            page[count] = fmx_gateway_describe(conn, addresses[count]);
+            page[count] = fmx_gateway_describe(conn, &rooms[count]);
             count++;
         }
     }
@@ -348,7 +348,7 @@ static void list(struct fmx_gateway_shard *gateway, struct fmx_order *order)
                                                              : 0;
     order->done.listed(order->user, page, count, next);
     free(page);
-    free(addresses);
+    free(rooms);
     fmx_order_close(order);
 }
 

@@ -216,6 +216,18 @@ void fmx_system_notice(struct fmx_conn *conn, const char *what, fmx_slice topic,
     fmx_count(&conn->shard->counters.notices, 1);
 }
 
+/* ── who it is ── */
+
+void fmx_system_identity(struct fmx_conn *conn)
+{
+    const struct fmx_gateway_session_part *part = fmx_gateway_part(conn);
+    json_object *answer = json_object_new_object();
+
+    add(answer, "productKey", text_of(fmx_gateway_product_key(part)));
+    add(answer, "deviceName", text_of(fmx_gateway_device_name(part)));
+    say_json(conn, fmx_slice_of("/ext/auth/identity/response"), answer);
+}
+
 /* ── credentials ── */
 
 void fmx_system_credentials(struct fmx_conn *conn, fmx_slice secret, fmx_slice client_id)

@@ -25,6 +25,7 @@
 #include <fleetmux/limits.h>
 #include <fleetmux/options.h>
 #include <fleetmux/stats.h>
+#include <fleetmux/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,11 +46,12 @@ struct fmx_gateway_session {
     struct fmx_session_id id;
     struct fmx_gateway_caller *caller; /* for calls from within this callback */
     enum fmx_version version;
-    fmx_slice client_id; /* platform: the logical one, which is signed */
-    fmx_slice username;
+    fmx_slice client_id;   /* platform: the logical one, which is signed */
+    fmx_slice username;    /* of its certificate, where that is the login */
     fmx_slice product_key; /* platform only; else empty, as device_name */
     fmx_slice device_name;
     fmx_slice address; /* of the peer, as text, without the port; empty if it is not known */
+    const struct fmx_tls_facts *tls; /* NULL: plain TCP */
     uint16_t keepalive_s;
     bool clean;
     bool session_present;
@@ -105,7 +107,8 @@ struct fmx_gateway_callbacks {
                                   fmx_slice password);
     /* Platform: the device's secret, in place of options.registry. FMX_OK, or FMX_E_STALE for a
        device that is not known. Limits of its product: fmx_gateway_set_limits; without a registry
-       every custom topic of its own is allowed to a device. */
+       every custom topic of its own is allowed to a device. For PSKs it is called during the
+       handshake too, and then perhaps on a thread of tls_limits.workers. */
     enum fmx_status (*on_device)(void *user, fmx_slice product_key, fmx_slice device_name,
                                  struct fmx_gateway_device *out_device);
     void (*on_open)(void *user, const struct fmx_gateway_session *session);
@@ -120,9 +123,15 @@ struct fmx_gateway_options {
     struct fmx_mux_options mux;
     enum fmx_profile profile;
     const char *const
-        *listen;         /* "ADDRESS:PORT", "[::1]:1883", ":1883" for every address; port 0: any */
+        *listen;         /* "ADDRESS:PORT", "[::1]:1883", ":1883" for every address; port 0: any;
+                            "mqtt://…" takes plain MQTT only, "mqtts://…" TLS only, what says
+                            neither both, if there is `tls`, told by a client's first byte;
+                            "…#NAME": with the settings of that name */
     size_t listen_count; /* 1 … 16 */
-    uint32_t backlog;    /* connections the kernel keeps waiting (4,096) */
+    const struct fmx_tls_server *tls; /* of the listeners; without: no TLS */
+    size_t tls_count;                 /* 0 … 16, each with another name */
+    struct fmx_tls_limits tls_limits;
+    uint32_t backlog;            /* connections the kernel keeps waiting (4,096) */
     uint32_t connect_timeout_ms; /* from TCP to a whole CONNECT, 100 … 600,000 (10,000) */
     struct fmx_limits limits;    /* the profile's, limits.h */
     const char *registry; /* platform: the file of registry.h; NULL: callbacks.on_device decides */
@@ -180,6 +189,18 @@ FMX_API void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms);
 
 /* Releases everything. The gateway is stopped or was never started; callers are closed. */
 FMX_API void fmx_gateway_close(struct fmx_gateway *gateway);
+
+/*
+ * Reads all files of options.tls again, by the paths that open was given: certificates, keys,
+ * authorities, PSKs, ticket keys. What connects from now on gets them; open connections stay as
+ * they are. All or nothing: after a failure everything is as it was. Between start and stop, any
+ * thread but a callback's, one at a time; it waits for the disk. FMX_OK; FMX_E_OPTION,
+ * FMX_SYS_FILE, FMX_LIMIT_MEMORY, with words in `error` (at least 512 bytes) that name settings,
+ * field, file and fix; FMX_E_STATE: there is no TLS, or the gateway does not run; FMX_FULL: a shard
+ * has taken no message for a second, and some listeners may have the new files: call again.
+ */
+FMX_API enum fmx_status fmx_gateway_reload(struct fmx_gateway *gateway, char *error,
+                                           size_t error_bytes) FMX_MUST_USE;
 
 /* A snapshot of the counters; any thread, between start and close. */
 FMX_API void fmx_gateway_stats(const struct fmx_gateway *gateway, struct fmx_stats *out_stats);

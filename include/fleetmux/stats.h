@@ -90,6 +90,24 @@ extern "C" {
     X(calls_unknown, "calls ended: UNKNOWN")                                                       \
     X(call_answers_late, "answers that came late or fit no call")                                  \
     X(store_lost, "QoS 1 messages that could not be written to the store")                         \
+    X(tls_now, "TLS connections open now, handshake done")                                         \
+    X(tls_unfinished_now, "TLS handshakes that are not done now")                                  \
+    X(tls_full, "TLS handshakes done in full")                                                     \
+    X(tls_resumed, "TLS handshakes done by resuming a session")                                    \
+    X(tls_failed, "TLS handshakes that failed")                                                    \
+    X(tls_timeout, "TLS handshakes, or records, that did not end in time")                         \
+    X(tls_shed, "connections closed because too many TLS handshakes were unfinished")              \
+    X(tls_delayed, "TLS handshakes that waited for handshakes_per_second")                         \
+    X(tls_10, "TLS handshakes done in TLS 1.0")                                                    \
+    X(tls_11, "TLS handshakes done in TLS 1.1")                                                    \
+    X(tls_12, "TLS handshakes done in TLS 1.2")                                                    \
+    X(tls_13, "TLS handshakes done in TLS 1.3")                                                    \
+    X(tls_psk, "TLS handshakes done with a PSK")                                                   \
+    X(tls_client_certs, "TLS handshakes done with a client certificate")                           \
+    X(tls_wanted, "connections closed: the listener takes TLS only")                               \
+    X(tls_unwanted, "connections closed: the listener takes no TLS")                               \
+    X(tls_identity_mismatches, "CONNECT refused: another device than PSK or certificate says")     \
+    X(tls_reloads, "times certificates and keys were replaced")                                    \
     X(crossings, "messages pushed to another shard")                                               \
     X(crossings_waited, "messages that waited because another shard's inbox was full")             \
     X(queued_bytes_now, "bytes queued in this process for all sessions now")                       \

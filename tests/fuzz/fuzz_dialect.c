@@ -140,6 +140,25 @@ static void expect_text(fmx_slice text)
     }
 }
 
+/* Any field may be a PSK identity: what is taken is written again as it was. */
+static void expect_psk(fmx_slice identity)
+{
+    uint8_t again[FMX_PSK_IDENTITY_BYTES_MAX];
+    uint8_t content[FMX_SIGNED_BYTES_MAX];
+    struct fmx_dialect_psk psk;
+
+    if (fmx_dialect_psk_read(identity, &psk) != FMX_OK) {
+        return;
+    }
+    FMX_ASSERT(lies_in(psk.product_key, identity) && lies_in(psk.device_name, identity));
+    FMX_ASSERT(lies_in(psk.timestamp, identity));
+    FMX_ASSERT(fmx_dialect_product_key_fault(psk.product_key) == NULL);
+    FMX_ASSERT(fmx_dialect_device_name_fault(psk.device_name) == NULL);
+    size_t bytes = fmx_dialect_psk_identity(&psk, again);
+    FMX_ASSERT(fmx_slice_equal((fmx_slice){again, bytes}, identity));
+    FMX_ASSERT((fmx_dialect_psk_signed(&psk, content) == 0) == (psk.timestamp.bytes == 0));
+}
+
 static void try_all(const fmx_slice fields[FIELDS])
 {
     fmx_slice product_key;
@@ -147,6 +166,8 @@ static void try_all(const fmx_slice fields[FIELDS])
 
     try_connect(fields[CLIENT_ID], fields[USERNAME], &product_key, &device_name);
     expect_text(fields[CLIENT_ID]);
+    expect_psk(fields[CLIENT_ID]);
+    expect_psk(fields[NAME]);
     /* of topics that are not valid: any answer, but no read outside */
     (void)fmx_dialect_topic_name(fields[NAME], product_key, device_name);
     (void)fmx_dialect_topic_filter(fields[FILTER], product_key, device_name);

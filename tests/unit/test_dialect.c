@@ -604,6 +604,125 @@ static void quirk_of_the_c_sdk_4_is_for_5_0_only(void)
     CU_ASSERT_FALSE(fmx_dialect_quirks((fmx_slice){0}, FMX_MQTT_50).session_present_is_0);
 }
 
+/* ── securemode ── */
+
+static void secure_mode_is_of_one_kind_of_channel(void)
+{
+    static const int32_t on_tls[] = {2, -1, 14};
+
+    CU_ASSERT(fmx_dialect_secure_mode_fits(3, false));
+    CU_ASSERT_FALSE(fmx_dialect_secure_mode_fits(3, true));
+    for (size_t i = 0; i < sizeof on_tls / sizeof on_tls[0]; i++) {
+        CU_ASSERT(fmx_dialect_secure_mode_fits(on_tls[i], true));
+        CU_ASSERT_FALSE(fmx_dialect_secure_mode_fits(on_tls[i], false));
+    }
+    CU_ASSERT_FALSE(fmx_dialect_secure_mode_fits(8, true)); /* ID², which is not spoken here */
+    CU_ASSERT_FALSE(fmx_dialect_secure_mode_fits(8, false));
+}
+
+/* ── PSK identities ── */
+
+static void psk_identity_is_read_in_both_forms(void)
+{
+    struct fmx_dialect_psk psk;
+
+    CU_ASSERT_EQUAL(
+        fmx_dialect_psk_read(fmx_slice_of("devicename|hmacsha256|pk&device|" YEAR_2050), &psk),
+        FMX_OK);
+    CU_ASSERT(is(psk.product_key, "pk"));
+    CU_ASSERT(is(psk.device_name, "device"));
+    CU_ASSERT(is(psk.timestamp, YEAR_2050));
+    CU_ASSERT_EQUAL(psk.sign_method, FMX_SIGN_HMAC_SHA256);
+    CU_ASSERT_EQUAL(fmx_dialect_psk_read(fmx_slice_of("devicename|hmacsha256|p&d|0"), &psk),
+                    FMX_OK);
+    CU_ASSERT(is(psk.timestamp, "0"));
+    CU_ASSERT_EQUAL(fmx_dialect_psk_read(fmx_slice_of("pk/device"), &psk), FMX_OK);
+    CU_ASSERT(is(psk.product_key, "pk"));
+    CU_ASSERT(is(psk.device_name, "device"));
+    CU_ASSERT_EQUAL(psk.timestamp.bytes, 0);
+}
+
+static void psk_identity_that_is_none_is_refused(void)
+{
+    static const char *const bad[] = {
+        "",
+        "x",
+        "/",
+        "pk/",
+        "/dn",
+        "pk/dn/x",
+        "pk&dn",
+        "sys/dn",
+        "pk/d\x01",
+        "pk/\xff",
+        "|",
+        "|||",
+        "devicename|hmacsha256|pk&dn",
+        "devicename|hmacsha256|pk&dn|",
+        "devicename|hmacsha256|pk&dn|12x",
+        "devicename|hmacsha256|pk&dn|-1",
+        "devicename|hmacsha256|pk&dn|1|",
+        "devicename|hmacsha256|pk&dn|1|2",
+        "devicename|hmacsha256|pk|1",
+        "devicename|hmacsha256|&dn|1",
+        "devicename|hmacsha256|pk&|1",
+        "devicename|hmacsha256|pk/dn|1",
+        "devicename|hmacsha256|pk&dn&x|1",
+        "devicename|hmacsha1|pk&dn|1",
+        "devicename||pk&dn|1",
+        "Devicename|hmacsha256|pk&dn|1",
+        "deviceid|hmacsha256|pk&dn|1",
+    };
+    struct fmx_dialect_psk psk;
+    char longest[256];
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (fmx_dialect_psk_read(fmx_slice_of(bad[i]), &psk) != FMX_TLS_PSK) {
+            printf("%s\n", bad[i]);
+            CU_FAIL("an identity that is none was taken");
+        }
+    }
+    CU_ASSERT_EQUAL(fmx_dialect_psk_read((fmx_slice){0}, &psk), FMX_TLS_PSK);
+    memset(longest, '1', sizeof longest);
+    memcpy(longest, "devicename|hmacsha256|pk&dn|", 28);
+    CU_ASSERT_EQUAL(
+        fmx_dialect_psk_read((fmx_slice){.data = (uint8_t *)longest, .bytes = 128}, &psk), FMX_OK);
+    CU_ASSERT_EQUAL(
+        fmx_dialect_psk_read((fmx_slice){.data = (uint8_t *)longest, .bytes = 129}, &psk),
+        FMX_TLS_PSK);
+}
+
+static void psk_identity_that_is_written_is_read_again(void)
+{
+    struct fmx_prng prng = {.state = 7};
+
+    for (int round = 0; round < 2000; round++) {
+        char product_key[40], device_name[70];
+        uint8_t identity[FMX_PSK_IDENTITY_BYTES_MAX];
+        bool has_timestamp = fmx_prng_below(&prng, 2) == 0;
+        int pk_bytes = snprintf(product_key, sizeof product_key, "%0*u",
+                                1 + (int)fmx_prng_below(&prng, 32), 7u);
+        int dn_bytes = snprintf(device_name, sizeof device_name, "%0*u",
+                                1 + (int)fmx_prng_below(&prng, 64), 9u);
+        struct fmx_dialect_psk psk = {
+            .product_key = {.data = (uint8_t *)product_key, .bytes = (size_t)pk_bytes},
+            .device_name = {.data = (uint8_t *)device_name, .bytes = (size_t)dn_bytes},
+            .timestamp = has_timestamp ? fmx_slice_of(YEAR_2050) : (fmx_slice){0},
+            .sign_method = FMX_SIGN_HMAC_SHA256,
+        };
+        struct fmx_dialect_psk again;
+        size_t bytes = fmx_dialect_psk_identity(&psk, identity);
+        if (bytes > 0) { /* else it would be too long */
+            CU_ASSERT_EQUAL(
+                fmx_dialect_psk_read((fmx_slice){.data = identity, .bytes = bytes}, &again),
+                FMX_OK);
+            CU_ASSERT(fmx_slice_equal(again.product_key, psk.product_key));
+            CU_ASSERT(fmx_slice_equal(again.device_name, psk.device_name));
+            CU_ASSERT(fmx_slice_equal(again.timestamp, psk.timestamp));
+        }
+    }
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(client_id_of_the_c_sdk_4_is_understood),
     FMX_TEST_CASE(client_id_of_the_c_sdk_4_without_extension_is_understood),
@@ -632,6 +751,10 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(hex_has_the_case_that_was_asked_for),
     FMX_TEST_CASE(unhex_takes_every_digit_and_nothing_else),
     FMX_TEST_CASE(quirk_of_the_c_sdk_4_is_for_5_0_only),
+    FMX_TEST_CASE(secure_mode_is_of_one_kind_of_channel),
+    FMX_TEST_CASE(psk_identity_is_read_in_both_forms),
+    FMX_TEST_CASE(psk_identity_that_is_none_is_refused),
+    FMX_TEST_CASE(psk_identity_that_is_written_is_read_again),
 };
 
 int main(int argc, char **argv)
