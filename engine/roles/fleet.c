@@ -126,6 +126,8 @@ static void init_histogram(struct fmx_histogram *zeroed)
 static void init_histograms(struct fmx_fleet_shard *fleet)
 {
     init_histogram(&fleet->connect);
+    init_histogram(&fleet->tls_full);
+    init_histogram(&fleet->tls_resumed);
     init_histogram(&fleet->subscribe);
     init_histogram(&fleet->puback);
     init_histogram(&fleet->delivery);
@@ -176,7 +178,8 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     fleet->shard = shard;
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
     fleet->clients_count = (uint32_t)share_of(shard, plan->clients_count);
-    if (!make_clients(fleet) || !fmx_fleet_message_open(fleet) || !fmx_fleet_register_open(fleet)) {
+    if (!make_clients(fleet) || !fmx_fleet_message_open(fleet) || !fmx_fleet_register_open(fleet) ||
+        !fmx_fleet_tls_open_shard(fleet)) {
         return FMX_LIMIT_MEMORY;
     }
     fleet->answers.count_max = equal_part(plan->calls.pending_max, shard->shards_count);
@@ -198,6 +201,7 @@ static void close_shard(struct fmx_shard *shard)
         fmx_fleet_track_close(fleet);
         fmx_fleet_answers_close(fleet);
         fmx_fleet_register_close(fleet);
+        fmx_fleet_tls_close_shard(fleet);
         fmx_fleet_message_close(fleet);
         free(fleet->clients);
         free(fleet);
@@ -343,6 +347,7 @@ static const struct fmx_role fleet_role = {
 
 static void release(struct fmx_fleet *fleet)
 {
+    fmx_fleet_tls_close(fleet);
     fmx_fleet_plan_wipe(fleet);
     free(fleet->targets);
     free(fleet->sources);
@@ -358,6 +363,7 @@ static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t err
         .role_user = fleet,
         .session = &fleet->session,
         .connect_timeout_ns = plan->connect_timeout_ms * FMX_NS_PER_MS,
+        .tls = &plan->tls_limits,
         .sessions_min = plan->clients_count + plan->clients_count / 8 + 16, /* some still close */
     };
 
@@ -393,6 +399,9 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
     }
     if (status == FMX_OK) {
         status = spread_sources(fleet);
+    }
+    if (status == FMX_OK) {
+        status = fmx_fleet_tls_open(fleet, plan, error, error_bytes);
     }
     if (status == FMX_OK) {
         status = open_mux(fleet, error, error_bytes);

@@ -7,6 +7,9 @@
  *     fleet_client.c     a client from its planned connect to its end
  *     fleet_device.c     who a client is, and what it signs
  *     fleet_register.c   how a device learns its secret
+ *     fleet_tls_plan.c   TLS in the plan: checks, our copy
+ *     fleet_tls.c        TLS of a connection: certificate, PSK, session of before
+ *     fleet_certs.c      certificates of all clients, read before anything runs
  *     fleet_publish.c    the open-loop schedule and what comes back
  *     fleet_message.c    what stands in a message, and what is read from one
  *     fleet_rrpc.c       answers to calls
@@ -20,6 +23,7 @@
 #include "engine/mux.h"
 #include "engine/roles/template.h"
 #include "proto/dialect.h"
+#include "tls/tls.h"
 
 #include <fleetmux/fleet.h>
 
@@ -27,7 +31,20 @@
 #define FMX_FLEET_PACKET_BYTES_MAX  (16u << 20)
 #define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* plan.platform.more_options */
 #define FMX_FLEET_SDK_BYTES_MAX     64u
-#define FMX_FLEET_TOKEN_BYTES_MAX   512u /* of what registering gives us */
+#define FMX_FLEET_TOKEN_BYTES_MAX   512u            /* of what registering gives us */
+#define FMX_FLEET_PSK_TIMESTAMP     "2524608000000" /* of the C SDKs' PSK identities */
+
+/* What the clients of a fleet with TLS share: made by open, read-only after. */
+struct fmx_fleet_tls {
+    struct fmx_tls_client options; /* texts that only open needed are gone; the others are ours */
+    struct fmx_tls_context *context;
+    char **hosts;                /* of the targets, as a certificate names them */
+    struct fmx_tls_cert **certs; /* NULL: none */
+    uint32_t certs_count;        /* 1, or one for each client */
+    uint32_t psk_key_bytes;
+    uint8_t psk_key[FMX_TLS_PSK_BYTES_MAX]; /* FMX_TLS_PSK_GIVEN */
+    bool keeps_sessions;
+};
 
 struct fmx_fleet {
     struct fmx_fleet_plan plan; /* read-only after open; its pointers are copies of ours */
@@ -36,7 +53,8 @@ struct fmx_fleet {
     struct fmx_address *targets;
     struct fmx_address *sources;
     uint32_t sources_count;
-    char **texts; /* the copied strings, NULL-terminated list */
+    struct fmx_fleet_tls *tls; /* NULL: plain TCP */
+    char **texts;              /* the copied strings, NULL-terminated list */
     uint8_t *payload_copy;
     uint8_t *call_payload_copy;
     uint8_t *user_copy; /* plan.properties.user as it stands in a packet */
@@ -76,7 +94,8 @@ struct fmx_fleet_counters {
 };
 
 struct fmx_fleet_cause_slot {
-    _Atomic uint64_t key; /* status, errno and reason packed; 0: free */
+    _Atomic uint64_t key;      /* status, errno and reason packed; 0: free. Stored after `words` */
+    const char *_Atomic words; /* static storage; NULL: none */
     _Atomic uint64_t count;
 };
 
@@ -166,7 +185,10 @@ struct fmx_fleet_shard {
     struct fmx_publish message; /* the last one made: most of it is in all of them */
     struct fmx_fleet_filled topic;
     struct fmx_fleet_filled response_topic;
-    struct fmx_fleet_learnt **learnt; /* of each client, or NULL; NULL: nobody registers */
+    struct fmx_fleet_learnt **learnt;  /* of each client, or NULL; NULL: nobody registers */
+    struct fmx_tls_session **sessions; /* of each client, or NULL; NULL: none are kept */
+    _Atomic uint32_t tls_version;      /* of the last handshake, as is its suite (static storage) */
+    const char *_Atomic tls_suite;
     struct fmx_fleet_answers answers;
     struct fmx_index tracks_index;
     struct fmx_fleet_track *tracks;
@@ -175,6 +197,8 @@ struct fmx_fleet_shard {
     struct fmx_fleet_counters counters;
     struct fmx_fleet_cause_slot causes[FMX_FLEET_CAUSES_MAX];
     struct fmx_histogram connect;
+    struct fmx_histogram tls_full;
+    struct fmx_histogram tls_resumed;
     struct fmx_histogram subscribe;
     struct fmx_histogram puback;
     struct fmx_histogram delivery;
@@ -281,6 +305,61 @@ bool fmx_fleet_device_secret(const struct fmx_fleet_platform *platform,
 bool fmx_fleet_sign(const struct fmx_dialect_client *client, const char *more_options,
                     const struct fmx_fleet_device *device, fmx_slice secret,
                     struct fmx_fleet_login *out_login);
+
+/* Fills in any text of client `index`, as above. False: there is no such device. */
+bool fmx_fleet_fill_any(const struct fmx_fleet_plan *plan, uint32_t index, const char *text,
+                        uint8_t *out, fmx_slice *out_text);
+
+/* ── fleet_tls_plan.c ── */
+
+/* FMX_OK or FMX_E_OPTION with words; of a plan with TLS. */
+enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_plan *plan, char *error,
+                                    size_t error_bytes) FMX_MUST_USE;
+
+/* The same of what holds variables, filled in with the longest values that they can have. */
+enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_plan *plan,
+                                          const struct fmx_template_values *longest, char *error,
+                                          size_t error_bytes) FMX_MUST_USE;
+
+/*
+ * Makes fleet->tls of what the given plan says, reads all files. FMX_OK, or as fmx_tls_client_open;
+ * closing is allowed either way.
+ */
+enum fmx_status fmx_fleet_tls_open(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
+                                   char *error, size_t error_bytes) FMX_MUST_USE;
+void fmx_fleet_tls_close(struct fmx_fleet *fleet);
+
+/* ── fleet_certs.c ── */
+
+/* Reads what the texts name: one certificate, or each client's. As fmx_tls_cert_read. */
+enum fmx_status fmx_fleet_certs_open(struct fmx_fleet *fleet, const char *cert, const char *key,
+                                     char *error, size_t error_bytes) FMX_MUST_USE;
+void fmx_fleet_certs_close(struct fmx_fleet_tls *tls);
+
+/* ── fleet_tls.c ── */
+
+/* Room for sessions. False: no memory. */
+bool fmx_fleet_tls_open_shard(struct fmx_fleet_shard *fleet);
+void fmx_fleet_tls_close_shard(struct fmx_fleet_shard *fleet);
+
+/* Right after the dial: the connection speaks TLS, or ends within this turn. */
+void fmx_fleet_tls_begin(struct fmx_conn *conn);
+void fmx_fleet_tls_opened(struct fmx_conn *conn);
+
+/* Keeps what the connection leaves to resume. Returns words about its end, or NULL. */
+const char *fmx_fleet_tls_closed(struct fmx_conn *conn);
+
+/* Who a client is as a PSK says it. */
+struct fmx_fleet_psk {
+    size_t identity_bytes;
+    size_t key_bytes;
+    uint8_t identity[FMX_PSK_IDENTITY_BYTES_MAX];
+    uint8_t key[FMX_TLS_PSK_BYTES_MAX]; /* the caller wipes it */
+};
+
+/* FMX_OK; FMX_E_ARGUMENT (there is no such device), FMX_TLS_PSK (too long), FMX_LIMIT_MEMORY. */
+enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet *fleet, uint32_t index,
+                                 struct fmx_fleet_psk *out_psk) FMX_MUST_USE;
 
 /* ── fleet_register.c ── */
 

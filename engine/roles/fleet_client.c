@@ -46,8 +46,9 @@ static void enter_state(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *
     fmx_count(gauge_of(fleet, client), 1);
 }
 
+/* `words` are static storage, so the same ones have the same address. */
 static void count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, int sys_errno,
-                        uint8_t reason)
+                        uint8_t reason, const char *words)
 {
     uint64_t key = (uint64_t)(uint32_t)-status << 32 | (uint64_t)reason << 16 | (uint16_t)sys_errno;
     size_t last = FMX_FLEET_CAUSES_MAX - 1;
@@ -55,8 +56,13 @@ static void count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, i
     for (size_t i = 0; i <= last; i++) {
         struct fmx_fleet_cause_slot *slot = &fleet->causes[i];
         uint64_t held = atomic_load_explicit(&slot->key, memory_order_relaxed);
-        if (held == 0 || held == key || i == last) { /* beyond the table all share the last row */
-            atomic_store_explicit(&slot->key, held == 0 ? key : held, memory_order_relaxed);
+        const char *held_words = atomic_load_explicit(&slot->words, memory_order_relaxed);
+        bool is_same = held == key && held_words == words;
+        if (held == 0) {
+            atomic_store_explicit(&slot->words, words, memory_order_relaxed);
+            atomic_store_explicit(&slot->key, key, memory_order_release); /* with its words */
+        }
+        if (held == 0 || is_same || i == last) { /* beyond the table all share the last row */
             fmx_count(&slot->count, 1);
             return;
         }
@@ -117,7 +123,7 @@ void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
         return;
     }
     if (status != FMX_OK) {
-        count_cause(fleet, status, sys_errno, 0);
+        count_cause(fleet, status, sys_errno, 0, NULL);
         reconnect_later(fleet, client);
         return;
     }
@@ -126,6 +132,9 @@ void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_clie
     enter_state(fleet, client, FMX_CLIENT_CONNECTING);
     client->conn = conn;
     fleet->connecting++;
+    if (whole->tls != NULL) {
+        fmx_fleet_tls_begin(conn);
+    }
 }
 
 /* Starts the clients whose planned time has come, as far as unanswered connects allow. */
@@ -161,6 +170,9 @@ void fmx_fleet_client_opened(struct fmx_conn *conn)
     struct fmx_packet packet = {.kind = FMX_CONNECT};
     struct fmx_connect *connect = &packet.connect;
 
+    if (fleet->fleet->tls != NULL) {
+        fmx_fleet_tls_opened(conn);
+    }
     if (!fmx_fleet_login(fleet, fmx_fleet_client_of(conn), &login)) {
         fmx_conn_close(conn, FMX_E_ARGUMENT); /* no such device */
         return;
@@ -332,6 +344,7 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     struct fmx_fleet_client *client = part->client;
+    const char *words = fleet->fleet->tls != NULL ? fmx_fleet_tls_closed(conn) : NULL;
 
     if (client->state == FMX_CLIENT_CONNECTING) {
         fleet->connecting--;
@@ -345,7 +358,7 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
         return;
     }
     bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
-    count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? part->reason : 0);
+    count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? part->reason : 0, words);
     reconnect_later(fleet, client);
     fmx_fleet_ramp(fleet);
 }

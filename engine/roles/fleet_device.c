@@ -171,6 +171,29 @@ fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_f
     return fmx_template_fill(text, &names.values, out);
 }
 
+static bool has_names(const char *text)
+{
+    return strstr(text, "%c") != NULL || strstr(text, "%u") != NULL || strstr(text, "%p") != NULL ||
+           strstr(text, "%d") != NULL;
+}
+
+bool fmx_fleet_fill_any(const struct fmx_fleet_plan *plan, uint32_t index, const char *text,
+                        uint8_t *out, fmx_slice *out_text)
+{
+    struct names names;
+
+    set_numbers(plan, index, &names);
+    if (has_names(text)) {
+        if (fmx_fleet_has_devices(plan) && !set_device(plan, index, &names)) {
+            return false;
+        }
+        set_client(plan, &names);
+    }
+    *out_text = fmx_template_fill(text, &names.values, out);
+    explicit_bzero(names.device.secret, sizeof(names.device.secret));
+    return true;
+}
+
 /* ── signing ── */
 
 static void write_option(struct fmx_writer *writer, const char *key, fmx_slice value)

@@ -8,7 +8,7 @@
  *                 stand in packets
  * Threads:        pure, but for the copy, which is made before the shards run
  * Limits:         each in a table below
- * Not here:       what the fields mean: include/fleetmux/fleet.h
+ * Not here:       what the fields mean: include/fleetmux/fleet.h; TLS: fleet_tls_plan.c
  */
 #include "engine/roles/fleet.h"
 
@@ -23,6 +23,11 @@
 #define USER_MAX          1024u
 #define SECURE_MODE_LEAST (-9)
 #define SECURE_MODE_MOST  99
+#define SECURE_MODE_TLS   2
+#define SECURE_MODE_PLAIN 3
+
+#define CONNECTS_INFLIGHT_PLAIN 1024u
+#define CONNECTS_INFLIGHT_TLS   128u /* servers bound unfinished handshakes of an address */
 
 __attribute__((format(printf, 3, 4))) static enum fmx_status refuse(char *error, size_t error_bytes,
                                                                     const char *format, ...)
@@ -41,7 +46,6 @@ void fmx_fleet_plan_init(struct fmx_fleet_plan *plan)
         .clients_count = 1,
         .first_number = 1,
         .connects_per_second = 100,
-        .connects_inflight_max = 1024,
         .connect_timeout_ms = 10000,
         .version = FMX_MQTT_50,
         .client_id = "fleetmux_%i",
@@ -54,7 +58,6 @@ void fmx_fleet_plan_init(struct fmx_fleet_plan *plan)
         .platform = {.device_name = "device_%i",
                      .client_id = "%p.%d",
                      .sign_method = FMX_FLEET_SIGN_SHA256,
-                     .secure_mode = 3,
                      .timestamp = "2524608000000",
                      .sdk = "fleetmux"},
         .calls = {.pending_max = 65536},
@@ -62,6 +65,7 @@ void fmx_fleet_plan_init(struct fmx_fleet_plan *plan)
         .seed = 1,
     };
     fmx_mux_options_init(&plan->mux);
+    fmx_tls_limits_init(&plan->tls_limits);
 }
 
 /* ── the platform's part ── */
@@ -296,6 +300,9 @@ static enum fmx_status check_templates(const struct fmx_fleet_plan *plan, char *
         status =
             fmx_template_check("filter", plan->filters[i], &longest.values, error, error_bytes);
     }
+    if (status == FMX_OK && plan->tls != NULL) {
+        status = fmx_fleet_tls_check_texts(plan, &longest.values, error, error_bytes);
+    }
     return status;
 }
 
@@ -342,7 +349,7 @@ static enum fmx_status check_ranges(const struct fmx_fleet_plan *plan, char *err
         {"targets_count", plan->targets_count, 1, 64},
         {"sources_count", plan->sources_count, 0, 65536},
         {"clients_count", plan->clients_count, 1, FMX_FLEET_CLIENTS_MAX},
-        {"connects_inflight_max", plan->connects_inflight_max, 1, 1u << 20},
+        {"connects_inflight_max", plan->connects_inflight_max, 0, 1u << 20},
         {"connect_timeout_ms", plan->connect_timeout_ms, 100, 600000},
         {"version", (uint64_t)plan->version, FMX_MQTT_31, FMX_MQTT_50},
         {"receive_max", plan->receive_max, 1, 65535},
@@ -412,6 +419,9 @@ enum fmx_status fmx_fleet_plan_check(const struct fmx_fleet_plan *plan, char *er
     }
     if (status == FMX_OK) {
         status = check_properties(plan, error, error_bytes);
+    }
+    if (status == FMX_OK && plan->tls != NULL) {
+        status = fmx_fleet_tls_check(plan, error, error_bytes);
     }
     return status == FMX_OK ? check_templates(plan, error, error_bytes) : status;
 }
@@ -521,9 +531,22 @@ static void look_at_topics(struct fmx_fleet *fleet)
     }
 }
 
+/* What is 0 and means "as it is best". */
+static void choose_defaults(struct fmx_fleet_plan *plan)
+{
+    if (plan->connects_inflight_max == 0) {
+        plan->connects_inflight_max =
+            plan->tls != NULL ? CONNECTS_INFLIGHT_TLS : CONNECTS_INFLIGHT_PLAIN;
+    }
+    if (plan->platform.secure_mode == 0) {
+        plan->platform.secure_mode = plan->tls != NULL ? SECURE_MODE_TLS : SECURE_MODE_PLAIN;
+    }
+}
+
 bool fmx_fleet_plan_copy(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan)
 {
     fleet->plan = *plan;
+    choose_defaults(&fleet->plan);
     if (plan->platform.thing_model) {
         fleet->plan.topic = THING_TOPIC;
     }

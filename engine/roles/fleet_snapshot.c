@@ -50,17 +50,24 @@ static void add_counters(struct fmx_fleet_snapshot *into, const struct fmx_fleet
     into->last_connect_ns = last_ns > into->last_connect_ns ? last_ns : into->last_connect_ns;
 }
 
-static void add_cause(struct fmx_fleet_snapshot *into, uint64_t key, uint64_t count)
+static bool are_same_words(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
+static void add_cause(struct fmx_fleet_snapshot *into, uint64_t key, const char *words,
+                      uint64_t count)
 {
     struct fmx_fleet_cause cause = {.status = (enum fmx_status)(-(int)(key >> 32)),
                                     .sys_errno = (int)(key & 0xffff),
                                     .reason = (uint8_t)(key >> 16),
+                                    .words = words,
                                     .count = count};
 
     for (size_t i = 0; i < into->causes_count; i++) {
         struct fmx_fleet_cause *known = &into->causes[i];
         if (known->status == cause.status && known->sys_errno == cause.sys_errno &&
-            known->reason == cause.reason) {
+            known->reason == cause.reason && are_same_words(known->words, words)) {
             known->count += count;
             return;
         }
@@ -75,11 +82,23 @@ static void add_cause(struct fmx_fleet_snapshot *into, uint64_t key, uint64_t co
 static void add_causes(struct fmx_fleet_snapshot *into, const struct fmx_fleet_shard *from)
 {
     for (size_t i = 0; i < FMX_FLEET_CAUSES_MAX; i++) {
-        uint64_t key = atomic_load_explicit(&from->causes[i].key, memory_order_relaxed);
+        const struct fmx_fleet_cause_slot *slot = &from->causes[i];
+        uint64_t key = atomic_load_explicit(&slot->key, memory_order_acquire);
         if (key != 0) {
-            add_cause(into, key,
-                      atomic_load_explicit(&from->causes[i].count, memory_order_relaxed));
+            add_cause(into, key, atomic_load_explicit(&slot->words, memory_order_relaxed),
+                      atomic_load_explicit(&slot->count, memory_order_relaxed));
         }
+    }
+}
+
+/* One handshake stands for all: they seldom differ. */
+static void add_tls(struct fmx_fleet_snapshot *into, const struct fmx_fleet_shard *from)
+{
+    const char *suite = atomic_load_explicit(&from->tls_suite, memory_order_relaxed);
+
+    if (suite != NULL) {
+        into->tls_version = atomic_load_explicit(&from->tls_version, memory_order_relaxed);
+        into->tls_suite = suite;
     }
 }
 
@@ -106,6 +125,9 @@ static void summarize_all(const struct fmx_fleet *fleet, struct fmx_fleet_snapsh
         return; /* the latencies stay 0; counters are worth having all the same */
     }
     summarize(fleet, offsetof(struct fmx_fleet_shard, connect), scratch, &out_snapshot->connect);
+    summarize(fleet, offsetof(struct fmx_fleet_shard, tls_full), scratch, &out_snapshot->tls_full);
+    summarize(fleet, offsetof(struct fmx_fleet_shard, tls_resumed), scratch,
+              &out_snapshot->tls_resumed);
     summarize(fleet, offsetof(struct fmx_fleet_shard, subscribe), scratch,
               &out_snapshot->subscribe);
     summarize(fleet, offsetof(struct fmx_fleet_shard, puback), scratch, &out_snapshot->puback);
@@ -139,6 +161,7 @@ void fmx_fleet_snapshot(const struct fmx_fleet *fleet, struct fmx_fleet_snapshot
         const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
         add_counters(out_snapshot, &shard->counters);
         add_causes(out_snapshot, shard);
+        add_tls(out_snapshot, shard);
     }
     summarize_all(fleet, out_snapshot);
     fmx_mux_stats(fleet->mux, &out_snapshot->stats);

@@ -84,6 +84,16 @@ fmx_slice fmx_template_fill(const char *text, const struct fmx_template_values *
     return (fmx_slice){.data = out, .bytes = output.used};
 }
 
+bool fmx_template_has_variables(const char *text)
+{
+    const char *at = strchr(text, '%');
+
+    while (at != NULL && at[1] == '%') {
+        at = strchr(at + 2, '%');
+    }
+    return at != NULL;
+}
+
 enum fmx_status fmx_template_check(const char *field, const char *text,
                                    const struct fmx_template_values *longest, char *error,
                                    size_t error_bytes)

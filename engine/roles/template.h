@@ -25,6 +25,9 @@ enum fmx_status fmx_template_check(const char *field, const char *text,
                                    const struct fmx_template_values *longest, char *error,
                                    size_t error_bytes) FMX_MUST_USE;
 
+/* Would it be another text for another client? */
+bool fmx_template_has_variables(const char *text);
+
 /* Fills in a checked template. `out` has room for FMX_TEMPLATE_BYTES_MAX; what is beyond is cut. */
 fmx_slice fmx_template_fill(const char *text, const struct fmx_template_values *values,
                             uint8_t *out);

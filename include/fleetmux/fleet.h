@@ -13,6 +13,7 @@
 
 #include <fleetmux/options.h>
 #include <fleetmux/stats.h>
+#include <fleetmux/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -70,15 +71,16 @@ struct fmx_fleet_platform {
 
     /*
      * Instead of all four: fills in the device with this number (%i). False: there is none, and the
-     * client fails. Called on the shards, for each CONNECT and each topic with %p or %d in it:
-     * thread-safe, and quick.
+     * client fails. Called on the shards, for each CONNECT, each PSK and each topic with %p or %d
+     * in it, and by fmx_fleet_open on threads of its own for each certificate: thread-safe, and
+     * quick.
      */
     bool (*device)(void *user, uint32_t number, struct fmx_fleet_device *out_device);
     void *device_user;
 
     fmx_template client_id;          /* the part that is signed ("%p.%d") */
     enum fmx_fleet_sign sign_method; /* FMX_FLEET_SIGN_SHA256 */
-    int secure_mode;                 /* −9 … 99; 2 is TLS, 3 plain TCP (3) */
+    int secure_mode;                 /* −9 … 99; 2 is TLS, 3 plain TCP; 0: as it is (0) */
     const char *timestamp;           /* digits, signed ("2524608000000"); "": none */
     const char *sdk;                 /* _v ("fleetmux"); "": none */
     const char *more_options;        /* further ones of the client id, "lan=C,gw=0"; NULL: none */
@@ -144,8 +146,14 @@ struct fmx_fleet_plan {
     uint32_t clients_count;         /* 1 … 16,000,000 */
     uint32_t first_number;          /* the first client's number, %i (1) */
     double connects_per_second;     /* 0: as fast as it goes (100) */
-    uint32_t connects_inflight_max; /* begun and not yet answered, all shards together (1,024) */
-    uint32_t connect_timeout_ms;    /* TCP and CONNACK (10,000) */
+    uint32_t connects_inflight_max; /* begun and not yet answered, all shards together; 0: 1,024,
+                                       with TLS 128, since servers bound what one address begins */
+    uint32_t connect_timeout_ms;    /* TCP, TLS and CONNACK (10,000) */
+
+    /* NULL: plain TCP. With variables in `cert` each client's files are read by fmx_fleet_open; the
+       first bad one, by number, keeps the fleet from opening. */
+    const struct fmx_tls_client *tls;
+    struct fmx_tls_limits tls_limits; /* of which workers and turn_budget_us are for clients */
 
     enum fmx_version version;  /* FMX_MQTT_50 */
     fmx_template client_id;    /* "fleetmux_%i" */
@@ -185,8 +193,9 @@ struct fmx_fleet_plan {
 /* Why connections failed or were lost; counted per cause. */
 struct fmx_fleet_cause {
     enum fmx_status status;
-    int sys_errno;  /* with the −4xx statuses, else 0 */
-    uint8_t reason; /* the server's reason or return code, else 0 */
+    int sys_errno;     /* with the −4xx statuses, else 0 */
+    uint8_t reason;    /* the server's reason or return code, else 0 */
+    const char *words; /* of some −5xx statuses: more about it; NULL: nothing. Static storage */
     uint64_t count;
 };
 
@@ -219,10 +228,14 @@ struct fmx_fleet_snapshot {
     uint64_t calls_over_bound; /* not answered: too many wait, or larger than the server takes */
     uint64_t thing_replies;
     struct fmx_latency connect; /* SYN planned → CONNACK; of a registered client its second one */
-    struct fmx_latency subscribe; /* SUBSCRIBE → SUBACK */
-    struct fmx_latency puback;    /* planned send time → PUBACK */
-    struct fmx_latency delivery;  /* planned send time → received; one clock, so one machine */
-    struct fmx_latency lag;       /* planned send time → encoded: the fleet's own lateness */
+    struct fmx_latency tls_full;      /* TCP up → handshake done, of full handshakes */
+    struct fmx_latency tls_resumed;   /* and of resumed ones */
+    enum fmx_tls_version tls_version; /* of one of them; 0: there was none yet */
+    const char *tls_suite;            /* of the same; NULL. Static storage */
+    struct fmx_latency subscribe;     /* SUBSCRIBE → SUBACK */
+    struct fmx_latency puback;        /* planned send time → PUBACK */
+    struct fmx_latency delivery; /* planned send time → received; one clock, so one machine */
+    struct fmx_latency lag;      /* planned send time → encoded: the fleet's own lateness */
     struct fmx_fleet_cause causes[FMX_FLEET_CAUSES_MAX];
     size_t causes_count;
     struct fmx_stats stats;

@@ -79,7 +79,7 @@ static const struct refusal plan_refusals[] = {
     PLAN_FIELD(sources_count, 1000000),
     PLAN_FIELD(clients_count, 0),
     PLAN_FIELD(clients_count, 16000001),
-    PLAN_FIELD(connects_inflight_max, 0),
+    PLAN_FIELD(connects_inflight_max, 1048577),
     PLAN_FIELD(connect_timeout_ms, 0),
     PLAN_FIELD(connect_timeout_ms, 600001),
     PLAN_FIELD(version, 2),
