@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# control.sh COMMAND: the control socket, fleetmux ctl and the events, in the open profile and with
-# our fleet's devices in the platform's.
+# control.sh COMMAND: the control socket, fleetmux ctl and the events, in the open profile, with our
+# fleet's devices in the platform's, and over TLS.
 
 command=$1
 # shellcheck source=tests/interop/interop.sh
 . "$(dirname "$0")/interop.sh"
+need openssl
 
 socket=$folder/control
 events=$folder/events
@@ -153,6 +154,9 @@ open_profile() {
     check_true 'a file with an error changes nothing' wait_until 5 has_line "$folder/gateway.err" \
         'the limits stay as they are'
     check_true 'a file with an error leaves what there was' limit_is receive_max 9
+    says 'without TLS nothing is read again, and that is said' \
+        'fleetmux ctl: there is no TLS here, so there is nothing to read again; start the gateway with --tls-cert and --tls-key, or with --tls-psk |6' \
+        reload
 }
 limit_is() { ctl limits | grep -q "^$1 *$2 "; } # name, value
 
@@ -276,7 +280,128 @@ platform_profile() {
     stop_gateway
 }
 
+# --- TLS -----------------------------------------------------------------------------------------
+
+make_cert() { # common name, ec or rsa: server.crt and server.key of that name
+    local kind=(ec -pkeyopt ec_paramgen_curve:P-256)
+    if [ "$2" = rsa ]; then kind=(rsa:2048); fi
+    openssl req -x509 -newkey "${kind[@]}" -nodes -days 2 -subj "/CN=$1" \
+        -addext 'subjectAltName=IP:127.0.0.1' -keyout "$folder/$2.key" -out "$folder/$2.crt" 2>&1 |
+        grep -i error
+}
+
+# Connects over TLS as a client of that name and says version, suite and the server's common name;
+# with a number of seconds it stays so long.
+over_tls() { # port, client id, seconds
+    /usr/bin/python3 -c '
+import socket, ssl, sys, time
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.load_verify_locations(sys.argv[4])
+s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10),
+                        server_hostname="127.0.0.1")
+name = sys.argv[2].encode()
+s.sendall(bytes([16, 12 + len(name), 0, 4]) + b"MQTT\4\2\0\0" + bytes([0, len(name)]) + name)
+connack = s.recv(4)
+names = dict(field[0] for field in s.getpeercert()["subject"])
+print(s.version(), s.cipher()[0], names["commonName"], connack.hex(), flush=True)
+time.sleep(float(sys.argv[3]))
+s.sendall(b"\xc0\0")
+print(s.recv(2).hex(), flush=True)' "$1" "$2" "${3:-0}" "$folder/ec.crt" 2>&1 | tail -2
+}
+
+# Connects with openssl in TLS 1.2, by a client id of three letters, and stays for a second.
+connect_by() { # port, client id, options...
+    { printf '\20\17\0\4MQTT\4\2\0\0\0\3%s' "$2"; sleep 1; } |
+        timeout 5 openssl s_client -quiet -no_ign_eof -tls1_2 -connect "127.0.0.1:$1" "${@:3}" \
+            >/dev/null 2>&1
+}
+
+tls_of() { # client id: what the event says of its TLS
+    of_events "[l.get('tls') for l in lines if l.get('clientId') == '$1' and l['status'] == 'online'][0]"
+}
+
+tls_listeners() {
+    local ports line
+    line=$(cat "$folder/gateway.out")
+    mapfile -t ports < <(grep -oE ':[0-9]+' <<<"$line" | tr -d :)
+    old_port=${ports[1]}
+    psk_port=${ports[2]}
+    check 'the first line says what listeners take' "$line" \
+        "listening 127.0.0.1:$port mqtt+mqtts, 127.0.0.1:$old_port mqtts, 127.0.0.1:$psk_port mqtts, 127.0.0.1:${ports[3]} mqtt shards 2"
+    check 'so does status' "$(ctl status | sed -n 's/^listens to *//p' | tr '\n' ';')" \
+        "127.0.0.1:0, port $port, mqtt+mqtts;127.0.0.1:0, port $old_port, mqtts;127.0.0.1:0, port $psk_port, mqtts;127.0.0.1:0, port ${ports[3]}, mqtt;"
+    check 'both are taken on one port' "$(over_tls "$port" new)" \
+        'TLSv1.3 TLS_AES_256_GCM_SHA384 first 20020000
+d000'
+    fleet plain conn -c 1 -R 0 --client-id plain --duration 0.1
+    await "$last" 10
+    check_true 'plain MQTT has no key tls' wait_until 5 events_say \
+        "[l.get('tls') for l in lines if l.get('clientId') == 'plain' and l['status'] == 'online']" '[None]'
+    check 'an event says what was agreed on' "$(tls_of new)" \
+        "{'version': 'TLS 1.3', 'suite': 'TLS_AES_256_GCM_SHA384', 'resumed': False}"
+    connect_by "$old_port" old -cipher AES128-SHA -servername a.example
+    check_true 'an old suite is taken where it is wanted' wait_until 5 events_say \
+        "[l['tls'] for l in lines if l.get('clientId') == 'old' and l['status'] == 'online']" \
+        "[{'version': 'TLS 1.2', 'suite': 'TLS_RSA_WITH_AES_128_CBC_SHA', 'resumed': False, 'serverName': 'a.example'}]"
+    connect_by "$psk_port" psk -psk_identity 'a "b"' -psk 00ff -cipher PSK
+    check_true 'an event says which PSK it was' wait_until 5 events_say \
+        "[l['tls']['pskIdentity'] for l in lines if l.get('clientId') == 'psk' and l['status'] == 'online']" \
+        "['a \"b\"']"
+}
+
+tls_reload() {
+    local reader
+    over_tls "$port" stays 3 >"$folder/stays.out" &
+    reader=$!
+    children+=("$reader")
+    check_true 'a client is there' wait_until 5 devices_have stays
+    check_has 'the list has its version' "$(ctl devices | grep '^stays' | tr -s ' ')" ' 3.1.1 1.3 0 '
+    check_has 'and in JSON all that an event has' "$(ctl devices --json | grep stays)" \
+        '"tls":{"version":"TLS 1.3","suite":"TLS_AES_256_GCM_SHA384","resumed":false}'
+    make_cert second ec
+    says 'files are read again' \
+        "read again; open connections stay as they are   $folder/ec.crt   $folder/ec.key   $folder/rsa.crt   $folder/rsa.key   $folder/tickets   $folder/psk |0" \
+        reload
+    check 'who comes gets the new certificate' "$(over_tls "$port" later | head -1)" \
+        'TLSv1.3 TLS_AES_256_GCM_SHA384 second 20020000'
+    printf 'no certificate\n' >"$folder/rsa.crt"
+    check_has 'a bad file is named, and the old ones stay' "$(ctl reload 2>&1; echo $?)" \
+        "ctl: nothing has changed, the old files are in force: tls 'listener-2': cert_rsa: '$folder/rsa.crt'"
+    check 'and the exit status says so' "$(ctl reload >/dev/null 2>&1; echo $?)" 6
+    check 'who comes still gets one' "$(over_tls "$port" still | head -1)" \
+        'TLSv1.3 TLS_AES_256_GCM_SHA384 second 20020000'
+    kill -HUP "$gateway"
+    check_true 'on SIGHUP that is a line of the log' wait_until 5 has_line "$folder/gateway.err" \
+        "gateway: TLS: nothing has changed.*rsa.crt"
+    make_cert third ec
+    make_cert rsa rsa
+    kill -HUP "$gateway"
+    check_true 'SIGHUP reads good files again' wait_until 5 serves third
+    await "$reader" 10
+    check 'who was there has noticed nothing' "$(cat "$folder/stays.out")" \
+        'TLSv1.3 TLS_AES_256_GCM_SHA384 first 20020000
+d000'
+    check_has 'all of this is counted' "$(ctl stats --json)" '"tls_reloads":2'
+}
+devices_have() { ctl devices | grep -q "^$1 "; }
+serves() { over_tls "$port" anybody | grep -q " $1 20020000"; } # common name
+
+over_tls_all() {
+    make_cert first ec
+    make_cert rsa rsa
+    printf 'a "b":00ff\n' >"$folder/psk"
+    rm -f "$events" "$events.old"
+    start_gateway --control "$socket" --events "$events" --tls-cert "$folder/ec.crt" \
+        --tls-key "$folder/ec.key" --tls-ticket-keys "$folder/tickets" \
+        --listen "mqtts://127.0.0.1:0?old_suites=true&cert_rsa=$folder/rsa.crt&key_rsa=$folder/rsa.key" \
+        --listen "mqtts://127.0.0.1:0?psk_file=$folder/psk&cert=&key=" --listen mqtt://127.0.0.1:0
+    tls_listeners
+    tls_reload
+    stop_gateway
+}
+
 open_profile
 names
 platform_profile
+over_tls_all
 finish

@@ -33,15 +33,19 @@ for kind in conn pub sub; do
     "$command" fleet $kind --help | options_of_help
 done >"$folder/fleet.help"
 "$command" ctl --help | options_of_help >"$folder/ctl.help"
-for verb in gateway fleet ctl; do
+"$command" cert --help | options_of_help >"$folder/cert.help"
+for verb in gateway fleet ctl cert; do
     options_of_man "$root/docs/man/fleetmux-$verb.1" >"$folder/$verb.man"
     same "the options in --help and in fleetmux-$verb.1" "$folder/$verb.help" "$folder/$verb.man"
 done
 
 "$command" gateway --cpus 0 --print-config >"$folder/defaults"
 # those without a default are printed only if they are given
-"$command" gateway --cpus 0 --registry x --store x --events x --print-config |
-    grep -oE '^[a-z0-9_]+' >"$folder/keys"
+given=(--registry x --store x --events x --tls-server-name x=x,x)
+for option in cert key cert-rsa key-rsa suites client-ca psk-file ticket-keys key-log; do
+    given+=("--tls-$option" x)
+done
+"$command" gateway --cpus 0 "${given[@]}" --print-config | grep -oE '^[a-z0-9_]+' >"$folder/keys"
 grep -oE '^\| `[a-z0-9_]+`' "$root/docs/CONFIGURATION.md" | grep -oE '[a-z0-9_]+' >"$folder/keys.doc"
 grep -oE '^(# )?[a-z0-9_]+:' "$root/docs/fleetmux.example.yaml" | grep -oE '[a-z0-9_]+' \
     >"$folder/keys.example"
@@ -52,6 +56,17 @@ same "the keys and docs/fleetmux.example.yaml" "$folder/keys" "$folder/keys.exam
 same "the defaults and docs/fleetmux.example.yaml" "$folder/defaults" "$folder/example"
 "$command" gateway --config "$folder/defaults" --print-config >"$folder/again"
 same "the settings and what they are when printed and read again" "$folder/defaults" "$folder/again"
+
+# so are those of listeners, whatever YAML may make of their letters
+listen=(--listen 'mqtts://:8884?min=1.0&old_suites=true&cert=a%2Cb.crt&server_name=*.a=b%2Cc'
+    --listen '[::1]:8883' --listen ':0' --listen 'mqtt://127.0.0.1:1883')
+"$command" gateway --cpus 0 "${given[@]}" "${listen[@]}" --print-config >"$folder/defaults"
+"$command" gateway --config "$folder/defaults" --print-config >"$folder/again"
+same "listeners and what they are when printed and read again" "$folder/defaults" "$folder/again"
+for words in 'mqtts://:8884?min=1.0&old_suites=true&cert=a%2Cb.crt&server_name=*.a=b%2Cc' '::1' \
+    'mqtt://127.0.0.1:1883' 'x=x,x'; do
+    grep -qF -- "$words" "$folder/again" || fail "'$words' is not printed again"
+done
 
 refuses() { # words of the message, arguments...
     local words=$1 status=0
@@ -71,9 +86,19 @@ refuses "option '--shards': '1x' is not a number" gateway --shards 1x
 refuses "option '-c': '0' is out of range" fleet conn -c 0
 refuses "or none" gateway --keepalive-max-s 0
 refuses "one topic is needed" fleet pub
+refuses "listener 'mqtts://:8884?mim=1.0': unknown key 'mim'; did you mean 'min'?" gateway \
+    --tls-cert x --tls-key x --listen 'mqtts://:8884?mim=1.0'
+refuses "key 'min': '1.4' is not good here; write one of 1.0, 1.1, 1.2, 1.3" gateway \
+    --tls-cert x --tls-key x --listen 'mqtts://:8884?min=1.4'
+refuses "neither a certificate nor a PSK" gateway --listen mqtts://:8883
+refuses "--tls-client-auth is set, but there is no TLS" gateway --tls-client-auth require
+refuses "write NAME=CERT,KEY" gateway --tls-server-name a=b
+refuses "'tls://' is unknown; write mqtt://" gateway --listen tls://:8883
 printf '# a comment\n\nshards: 2\nbaklog: 3\n' >"$folder/bad.yaml"
 refuses "bad.yaml:4: unknown key 'baklog'; did you mean 'backlog'?" gateway --config \
     "$folder/bad.yaml"
+printf 'listen:\n- mqtts://:1?x=1\ntls_psk: true\n' >"$folder/bad.yaml"
+refuses "listener 'mqtts://:1?x=1': unknown key 'x'" gateway --config "$folder/bad.yaml"
 printf 'shards: 2\nbacklog: 70000\n' >"$folder/bad.yaml"
 refuses "bad.yaml:2: key 'backlog': '70000' is out of range" gateway --config "$folder/bad.yaml"
 

@@ -47,6 +47,7 @@ static void each_verb_is_known_by_its_name(void)
     CU_ASSERT(reads("{\"do\":\"kick\",\"session\":\"00000000000000ff\"}") &&
               ask.session.bits == 0xff);
     CU_ASSERT(reads("{\"do\":\"limits\"}") && ask.limits.which == 0);
+    CU_ASSERT(reads("{\"do\":\"reload\"}") && ask.verb == CONTROL_RELOAD);
     CU_ASSERT(refuses("{}", "field do: is missing"));
     CU_ASSERT(refuses("{\"do\":\"stat\"}", "did you mean 'stats'"));
     CU_ASSERT(refuses("{\"do\":\"status\\u0000\"}", "field do"));
@@ -133,6 +134,7 @@ static void what_is_wrong_is_named(void)
          "xxxxxxxxxxxx\"}",
          "field id"},
         {"{\"do\":\"status\",\"qos\":1}", "field qos: has no meaning"},
+        {"{\"do\":\"reload\",\"topic\":\"t\"}", "field topic: has no meaning for 'reload'"},
         {"{\"do\":\"status\",\"device\":1}", "field device: is unknown"},
         {"{\"do\":\"publish\"}", "field topic: is missing"},
         {"{\"do\":\"publish\",\"topic\":1}", "field topic: is a number; write a string"},

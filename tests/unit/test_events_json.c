@@ -80,6 +80,72 @@ static void a_device_that_goes_is_told_with_its_reason_and_last_packet(void)
                 "\"offlineReasonCode\":427}\n"));
 }
 
+static struct fmx_tls_facts some_facts(void)
+{
+    return (struct fmx_tls_facts){.version = FMX_TLS_13, .suite = "TLS_AES_128_GCM_SHA256"};
+}
+
+static bool is_tls(const struct fmx_tls_facts *facts, const char *wanted)
+{
+    CU_ASSERT(events_json_tls_room(facts) <= LINE_BYTES);
+    return is_line(events_json_tls(facts, line, events_json_tls_room(facts)), wanted);
+}
+
+static void what_tls_has_agreed_on_is_told_and_nothing_of_plain_connections(void)
+{
+    struct fmx_tls_facts facts = some_facts();
+    struct fmx_gateway_session session = {.id = {0x2a}, .client_id = SLICE("c"), .tls = &facts};
+
+    CU_ASSERT(
+        is_line(events_json_online(&session, 0, line, LINE_BYTES),
+                "{\"type\":\"status\",\"status\":\"online\",\"clientId\":\"c\","
+                "\"session\":\"000000000000002a\","
+                "\"time\":\"1970-01-01 08:00:00.000\",\"utcTime\":\"1970-01-01T00:00:00.000Z\""
+                ",\"lastTime\":\"1970-01-01 08:00:00.000\","
+                "\"utcLastTime\":\"1970-01-01T00:00:00.000Z\",\"clientIp\":\"\","
+                "\"tls\":{\"version\":\"TLS 1.3\",\"suite\":\"TLS_AES_128_GCM_SHA256\","
+                "\"resumed\":false}}\n"));
+    facts.version = FMX_TLS_12;
+    facts.resumed = true;
+    facts.server_name = SLICE("mqtt.example.com");
+    facts.alpn = SLICE("mqtt");
+    facts.psk_identity = SLICE("pump\"\xff/cellar");
+    CU_ASSERT(is_tls(&facts, "{\"version\":\"TLS 1.2\",\"suite\":\"TLS_AES_128_GCM_SHA256\","
+                             "\"resumed\":true,\"serverName\":\"mqtt.example.com\","
+                             "\"alpn\":\"mqtt\",\"pskIdentity\":\"pump\\\"\xef\xbf\xbd/cellar\"}"));
+    facts = some_facts();
+    facts.cert_name = SLICE("nobody has shown it");
+    CU_ASSERT(is_tls(&facts, "{\"version\":\"TLS 1.3\",\"suite\":\"TLS_AES_128_GCM_SHA256\","
+                             "\"resumed\":false}"));
+    facts.has_client_cert = true;
+    facts.client_cert_sha256[0] = 0x0a;
+    facts.client_cert_sha256[31] = 0xf1;
+    facts.cert_name = SLICE("cellar");
+    facts.cert_organization = SLICE("pump");
+    CU_ASSERT(is_tls(&facts, "{\"version\":\"TLS 1.3\",\"suite\":\"TLS_AES_128_GCM_SHA256\","
+                             "\"resumed\":false,\"certSha256\":"
+                             "\"0a000000000000000000000000000000000000000000000000000000000000f1\","
+                             "\"certName\":\"cellar\",\"certOrganization\":\"pump\"}"));
+}
+
+static void whatever_a_peer_calls_itself_there_is_room_for_it_and_it_is_json(void)
+{
+    static const uint8_t nasty[200] = {0};
+    struct fmx_tls_facts facts = some_facts();
+
+    facts.has_client_cert = true;
+    facts.server_name = facts.psk_identity = facts.cert_name = (fmx_slice){nasty, sizeof(nasty)};
+    size_t room = events_json_tls_room(&facts), bytes = events_json_tls(&facts, line, room);
+    CU_ASSERT_FATAL(bytes > 0 && bytes < LINE_BYTES);
+    line[bytes] = '\0';
+    json_object *object = json_tokener_parse(line);
+    CU_ASSERT(object != NULL);
+    json_object_put(object);
+    for (size_t less = 0; less < bytes; less++) {
+        CU_ASSERT_EQUAL(events_json_tls(&facts, line, less), 0);
+    }
+}
+
 static void without_a_product_the_client_id_stands_in(void)
 {
     struct fmx_gateway_session session = {.id = {0x2a}, .client_id = SLICE("say \"hi\"")};
@@ -315,6 +381,8 @@ int main(int argc, char **argv)
     static const struct fmx_test_case cases[] = {
         FMX_TEST_CASE(a_device_that_comes_is_told_as_the_platform_does),
         FMX_TEST_CASE(a_device_that_goes_is_told_with_its_reason_and_last_packet),
+        FMX_TEST_CASE(what_tls_has_agreed_on_is_told_and_nothing_of_plain_connections),
+        FMX_TEST_CASE(whatever_a_peer_calls_itself_there_is_room_for_it_and_it_is_json),
         FMX_TEST_CASE(without_a_product_the_client_id_stands_in),
         FMX_TEST_CASE(a_message_has_what_it_came_with),
         FMX_TEST_CASE(correlation_data_of_no_bytes_is_still_there),

@@ -21,7 +21,7 @@ struct settings {
     bool retain, clean;
     uint8_t colour;
     const char *text;
-    struct flag_list list;
+    struct flag_list list, long_list;
     struct flag_span span;
     uint32_t rate_max;
     uint32_t age_s;
@@ -58,6 +58,7 @@ static const struct flag rows[] = {
      .max = 3,
      .has_commas = true,
      .argument = "ITEM"},
+    {.name = "long-list", .kind = FLAG_LIST, AT(long_list), .max = 64, .argument = "ITEM"},
     {.name = "span",
      .kind = FLAG_SPAN,
      AT(span),
@@ -330,6 +331,46 @@ static void settings_printed_and_read_again_are_the_same(void)
     free(text);
 }
 
+static void texts_of_any_length_and_with_any_letters_are_printed_whole(void)
+{
+    static const char *const items[] = {"mqtts://:8884?min=1.0&old_suites=true&cert=a%2Cb.crt",
+                                        ":1883",
+                                        "[::1]:1883",
+                                        "a=b,c # d",
+                                        "%x",
+                                        "*.example=a,b"};
+    static char long_item[3 * FLAG_LIST_BYTES];
+    char *text = NULL;
+    size_t bytes = 0, count = sizeof(items) / sizeof(items[0]);
+    FILE *out = open_memstream(&text, &bytes);
+
+    CU_ASSERT_FATAL(out != NULL);
+    memset(long_item, 'x', sizeof(long_item) - 1);
+    CU_ASSERT(PARSE("--topic-alias-max", "9", "--colour", "red", "--text", long_item));
+    for (size_t index = 0; index < count; index++) {
+        CU_ASSERT(flags_give(&set, flags_find(&set, "long-list"), items[index]));
+    }
+    CU_ASSERT(flags_give(&set, flags_find(&set, "long-list"), long_item));
+    CU_ASSERT(config_print(&set, out));
+    fclose(out);
+    struct config *config = read_text(text);
+    CU_ASSERT_FATAL(config != NULL);
+    CU_ASSERT_STRING_EQUAL(settings.text, long_item);
+    CU_ASSERT_EQUAL(settings.list.count, 0); /* an empty one is not printed */
+    CU_ASSERT_EQUAL_FATAL(settings.long_list.count, count + 1);
+    for (size_t index = 0; index < count; index++) {
+        CU_ASSERT_STRING_EQUAL(settings.long_list.items[index], items[index]);
+    }
+    CU_ASSERT_STRING_EQUAL(settings.long_list.items[count], long_item);
+    config_close(config);
+    free(text);
+    config = read_text("long_list: [mqtts://:8884?min=1.0&x=true, \":1883\"]\n");
+    CU_ASSERT_FATAL(config != NULL);
+    CU_ASSERT_EQUAL_FATAL(settings.long_list.count, 2);
+    CU_ASSERT_STRING_EQUAL(settings.long_list.items[0], "mqtts://:8884?min=1.0&x=true");
+    config_close(config);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(numbers_take_suffixes_and_refuse_the_rest),
     FMX_TEST_CASE(times_are_exact_in_any_unit),
@@ -345,6 +386,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_file_is_read_like_options),
     FMX_TEST_CASE(a_bad_file_is_refused_with_line_and_key),
     FMX_TEST_CASE(settings_printed_and_read_again_are_the_same),
+    FMX_TEST_CASE(texts_of_any_length_and_with_any_letters_are_printed_whole),
 };
 
 int main(int argc, char **argv)

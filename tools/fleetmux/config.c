@@ -328,32 +328,34 @@ void config_close(struct config *config)
 
 /* Writing ------------------------------------------------------------------------------------ */
 
+/* An empty list is left out. */
 static bool copy_list(const struct flag_set *set, const struct flag *row, struct entry *entry)
 {
-    char text[FLAG_VALUE_BYTES];
+    const char *text = flags_text(set, row, 0);
 
-    entry->items = calloc(FLAG_ITEMS_MAX, sizeof(*entry->items));
-    if (entry->items == NULL) {
-        return false;
+    if (text != NULL) {
+        entry->items = calloc(FLAG_ITEMS_MAX, sizeof(*entry->items));
     }
-    while (flags_format(set, row, entry->items_count, text, sizeof(text))) {
+    while (entry->items != NULL && text != NULL) {
         entry->items[entry->items_count] = strdup(text);
         if (entry->items[entry->items_count++] == NULL) {
             return false;
         }
+        text = flags_text(set, row, entry->items_count);
     }
-    return true;
+    return text == NULL;
 }
 
 static bool copy_text(const struct flag_set *set, const struct flag *row, struct entry *entry)
 {
-    char text[FLAG_VALUE_BYTES];
+    char room[FLAG_VALUE_BYTES];
+    const char *text = flags_text(set, row, 0);
 
-    if (!flags_format(set, row, 0, text, sizeof(text))) {
-        return true;
+    if (row->kind != FLAG_TEXT && flags_format(set, row, 0, room, sizeof(room))) {
+        text = room;
     }
-    entry->text = strdup(text);
-    return entry->text != NULL;
+    entry->text = text != NULL ? strdup(text) : NULL;
+    return text == NULL || entry->text != NULL;
 }
 
 static bool copy_values(const struct flag_set *set, struct config *config)

@@ -8,6 +8,7 @@
 
 #include "tools/fleetmux/events.h"
 #include "tools/fleetmux/gateway_limits.h"
+#include "tools/fleetmux/gateway_tls.h"
 
 #include <fleetmux/gateway.h>
 
@@ -52,6 +53,7 @@ struct control_setup {
     struct fmx_gateway *gateway;
     const struct fmx_gateway_options *options;
     struct gateway_limits *limits;
+    struct gateway_reload *reload;
     struct events *events; /* NULL: none */
 };
 

@@ -29,6 +29,7 @@ static const char *const verb_names[CONTROL_VERBS_COUNT] = {
     [CONTROL_STATUS] = "status", [CONTROL_STATS] = "stats",     [CONTROL_DEVICES] = "devices",
     [CONTROL_QUERY] = "query",   [CONTROL_PUBLISH] = "publish", [CONTROL_BROADCAST] = "broadcast",
     [CONTROL_CALL] = "call",     [CONTROL_KICK] = "kick",       [CONTROL_LIMITS] = "limits",
+    [CONTROL_RELOAD] = "reload",
 };
 
 const char *control_verb_name(enum control_verb verb)

@@ -23,6 +23,7 @@ enum control_verb {
     CONTROL_CALL,
     CONTROL_KICK,
     CONTROL_LIMITS,
+    CONTROL_RELOAD,
     CONTROL_VERBS_COUNT
 };
 

@@ -73,8 +73,9 @@ static void on_state(void *user, const struct fmx_gateway_state *state)
     complete(request);
 }
 
-/* The texts of a session that are kept. */
-#define TEXTS_COUNT 5
+/* The texts of a session and of its facts of TLS that are kept. */
+#define TEXTS_COUNT     5
+#define TLS_TEXTS_COUNT 5
 static void list_texts(struct fmx_gateway_session *session, fmx_slice *out_texts[TEXTS_COUNT])
 {
     out_texts[0] = &session->client_id;
@@ -84,33 +85,82 @@ static void list_texts(struct fmx_gateway_session *session, fmx_slice *out_texts
     out_texts[4] = &session->address;
 }
 
-static struct control_page *copy_page(const struct fmx_gateway_session *sessions, size_t count)
+static void list_tls_texts(struct fmx_tls_facts *facts, fmx_slice *out_texts[TLS_TEXTS_COUNT])
+{
+    out_texts[0] = &facts->server_name;
+    out_texts[1] = &facts->alpn;
+    out_texts[2] = &facts->psk_identity;
+    out_texts[3] = &facts->cert_name;
+    out_texts[4] = &facts->cert_organization;
+}
+
+static size_t sum_texts(fmx_slice *const *texts, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t index = 0; index < count; index++) {
+        bytes += texts[index]->bytes;
+    }
+    return bytes;
+}
+
+/* Copies texts to `at` and makes them point there; returns what is behind. */
+static uint8_t *move_texts(uint8_t *at, fmx_slice *const *texts, size_t count)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (texts[index]->bytes > 0) {
+            memcpy(at, texts[index]->data, texts[index]->bytes);
+        }
+        texts[index]->data = at;
+        at += texts[index]->bytes;
+    }
+    return at;
+}
+
+/* Bytes of a page; also how many of the sessions have facts of TLS. */
+static size_t measure_page(const struct fmx_gateway_session *sessions, size_t count,
+                           size_t *out_tls_count)
 {
     size_t bytes = sizeof(struct control_page) + count * sizeof(*sessions);
-    fmx_slice *texts[TEXTS_COUNT];
+    fmx_slice *texts[TEXTS_COUNT], *tls_texts[TLS_TEXTS_COUNT];
 
+    *out_tls_count = 0;
     for (size_t index = 0; index < count; index++) {
         struct fmx_gateway_session session = sessions[index];
         list_texts(&session, texts);
-        for (size_t text = 0; text < TEXTS_COUNT; text++) {
-            bytes += texts[text]->bytes;
+        bytes += sum_texts(texts, TEXTS_COUNT);
+        if (session.tls != NULL) {
+            struct fmx_tls_facts facts = *session.tls;
+            list_tls_texts(&facts, tls_texts);
+            bytes += sizeof(facts) + sum_texts(tls_texts, TLS_TEXTS_COUNT);
+            *out_tls_count += 1;
         }
     }
-    struct control_page *page = malloc(bytes);
+    return bytes;
+}
+
+static struct control_page *copy_page(const struct fmx_gateway_session *sessions, size_t count)
+{
+    size_t tls_count = 0;
+    fmx_slice *texts[TEXTS_COUNT], *tls_texts[TLS_TEXTS_COUNT];
+    struct control_page *page = malloc(measure_page(sessions, count, &tls_count));
+
     if (page == NULL) {
         return NULL;
     }
     page->count = count;
-    uint8_t *at = (uint8_t *)(page->sessions + count);
+    struct fmx_tls_facts *facts = (struct fmx_tls_facts *)(page->sessions + count);
+    uint8_t *at = (uint8_t *)(facts + tls_count);
     for (size_t index = 0; index < count; index++) {
-        page->sessions[index] = sessions[index];
-        list_texts(&page->sessions[index], texts);
-        for (size_t text = 0; text < TEXTS_COUNT; text++) {
-            if (texts[text]->bytes > 0) {
-                memcpy(at, texts[text]->data, texts[text]->bytes);
-            }
-            texts[text]->data = at;
-            at += texts[text]->bytes;
+        struct fmx_gateway_session *session = &page->sessions[index];
+        *session = sessions[index];
+        list_texts(session, texts);
+        at = move_texts(at, texts, TEXTS_COUNT);
+        if (session->tls != NULL) {
+            *facts = *session->tls;
+            list_tls_texts(facts, tls_texts);
+            at = move_texts(at, tls_texts, TLS_TEXTS_COUNT);
+            session->tls = facts++;
         }
     }
     return page;
@@ -247,6 +297,9 @@ static enum fmx_status begin(struct control_request *request, const struct contr
         break;
     case CONTROL_LIMITS:
         status = begin_limits(request, ask, error);
+        break;
+    case CONTROL_RELOAD:
+        status = gateway_reload_files(request->site->setup->reload, error, CONTROL_ERROR_BYTES);
         break;
     case CONTROL_STATUS:
     case CONTROL_STATS:
@@ -412,10 +465,12 @@ static void answer_status(const struct control_site *site, json_object *answer)
     add_count(answer, "shards", fmx_gateway_shards_count(setup->gateway));
     json_object_object_add(answer, "listen", listen);
     for (size_t index = 0; index < setup->options->listen_count; index++) {
+        struct gateway_listener listener = gateway_tls_listener(setup->options, index);
         json_object *address = json_object_new_object();
         json_object_array_add(listen, address);
-        add_text(address, "address", setup->options->listen[index]);
+        add_slice(address, "address", listener.address);
         add_count(address, "port", fmx_gateway_port(setup->gateway, index));
+        add_text(address, "takes", gateway_tls_takes(&listener));
     }
     add_count(answer, "sessions", stats.sessions_now);
     add_count(answer, "parked", stats.parked_now);
@@ -442,6 +497,21 @@ static const char *version_name(enum fmx_version version)
     return version == FMX_MQTT_50 ? "5.0" : version == FMX_MQTT_311 ? "3.1.1" : "3.1";
 }
 
+/* As in events, whose words these are: texts of peers need not be UTF-8. */
+static json_object *tls_object(const struct fmx_tls_facts *facts)
+{
+    size_t room = events_json_tls_room(facts);
+    char *text = malloc(room + 1);
+    json_object *object = NULL;
+
+    if (text != NULL) {
+        text[events_json_tls(facts, text, room)] = '\0';
+        object = json_tokener_parse(text);
+    }
+    free(text);
+    return object;
+}
+
 static json_object *session_object(const struct fmx_gateway_session *session)
 {
     json_object *object = json_object_new_object();
@@ -457,6 +527,9 @@ static json_object *session_object(const struct fmx_gateway_session *session)
     add_text(object, "version", version_name(session->version));
     add_count(object, "keepaliveS", session->keepalive_s);
     add_flag(object, "clean", session->clean);
+    if (session->tls != NULL) {
+        json_object_object_add(object, "tls", tls_object(session->tls));
+    }
     return object;
 }
 
@@ -550,6 +623,19 @@ static void answer_limits(const struct control_request *request, json_object *an
     }
 }
 
+static void add_file(void *user, const char *path)
+{
+    json_object_array_add(user, json_object_new_string(path));
+}
+
+static void answer_reload(const struct control_site *site, json_object *answer)
+{
+    json_object *files = json_object_new_array();
+
+    json_object_object_add(answer, "files", files);
+    gateway_tls_files(site->setup->options, add_file, files);
+}
+
 bool control_request_answer(const struct control_request *request, json_object *answer, char *error)
 {
     bool is_good = !request->is_short_of_memory;
@@ -583,6 +669,9 @@ bool control_request_answer(const struct control_request *request, json_object *
             break;
         case CONTROL_LIMITS:
             answer_limits(request, answer);
+            break;
+        case CONTROL_RELOAD:
+            answer_reload(request->site, answer);
             break;
         case CONTROL_VERBS_COUNT:
             break;

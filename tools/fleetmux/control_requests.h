@@ -18,7 +18,7 @@ struct control_site {
     void (*completed)(struct control_site *site, struct control_request *request);
 };
 
-/* Sessions of one page, in one block with their texts behind them. */
+/* Sessions of one page, in one block with their facts of TLS and their texts behind them. */
 struct control_page {
     uint64_t next;
     size_t count;

@@ -39,6 +39,7 @@ static const struct command {
     [CONTROL_KICK] = {"PK/DN | SESSION", 1, 1, "end a session"},
     [CONTROL_LIMITS] = {"[PK] [NAME=VALUE...]", 0, CTL_OPERANDS_MAX,
                         "show limits, or change them while the gateway runs"},
+    [CONTROL_RELOAD] = {"", 0, 0, "read certificates, keys, PSKs and ticket keys again"},
 };
 
 static const struct flag rows[] = {

@@ -199,6 +199,7 @@ static bool make(json_object *ask, const struct ctl_settings *settings, char *er
     case CONTROL_STATUS:
     case CONTROL_STATS:
     case CONTROL_DEVICES:
+    case CONTROL_RELOAD:
     case CONTROL_VERBS_COUNT:
         break;
     }

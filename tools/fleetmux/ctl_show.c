@@ -21,7 +21,7 @@
 #include <time.h>
 
 #define CELL_BYTES    1024
-#define COLUMNS       5
+#define COLUMNS       6
 #define HEADING_EVERY 20
 
 /* Reading ------------------------------------------------------------------------------------- */
@@ -135,8 +135,8 @@ static void show_status(json_object *answer)
     print_fact("shards", "%s", get_text(answer, "shards"));
     for (size_t index = 0; listen != NULL && index < json_object_array_length(listen); index++) {
         json_object *address = json_object_array_get_idx(listen, index);
-        print_fact("listens to", "%s, port %s", get_text(address, "address"),
-                   get_text(address, "port"));
+        print_fact("listens to", "%s, port %s, %s", get_text(address, "address"),
+                   get_text(address, "port"), get_text(address, "takes"));
     }
     print_fact("sessions", "%s", words_count(get_count(answer, "sessions")).text);
     print_fact("kept, away", "%s", words_count(get_count(answer, "parked")).text);
@@ -150,7 +150,7 @@ static void show_stats(json_object *answer)
     json_object *stats = get_member(answer, "stats");
 
 #define SHOW_STAT(name, words)                                                                     \
-    printf("%-20s  %20s  %s\n", #name, words_count(get_count(stats, #name)).text, words);
+    printf("%-26s  %20s  %s\n", #name, words_count(get_count(stats, #name)).text, words);
     FMX_STATS_LIST(SHOW_STAT)
 #undef SHOW_STAT
     show_events(answer);
@@ -185,6 +185,20 @@ static void show_limits(json_object *answer)
         enum fmx_limit limit = fmx_limit_find(fmx_slice_of(name));
         printf("%-26s  %12s  %s\n", name, json_object_get_string(value),
                limit < FMX_LIMITS_COUNT ? fmx_limit_words(limit) : "");
+    }
+}
+
+static void show_reload(json_object *answer)
+{
+    json_object *files = get_member(answer, "files");
+    char file[CELL_BYTES];
+
+    printf("read again; open connections stay as they are\n");
+    for (size_t index = 0; files != NULL && index < json_object_array_length(files); index++) {
+        snprintf(file, sizeof(file), "%s",
+                 json_object_get_string(json_object_array_get_idx(files, index)));
+        clean(file);
+        printf("  %s\n", file);
     }
 }
 
@@ -249,6 +263,9 @@ static void show_for_people(const struct ctl_settings *settings, json_object *an
     case CONTROL_LIMITS:
         show_limits(answer);
         break;
+    case CONTROL_RELOAD:
+        show_reload(answer);
+        break;
     case CONTROL_CALL:
         show_call(answer);
         break;
@@ -285,18 +302,29 @@ int ctl_show(const struct ctl_settings *settings, json_object *answer)
 
 /* Lists --------------------------------------------------------------------------------------- */
 
-static const char *const headings[COLUMNS] = {"NAME", "ADDRESS", "MQTT", "KEEP-ALIVE", "SESSION"};
+static const char *const headings[COLUMNS] = {"NAME", "ADDRESS",    "MQTT",
+                                              "TLS",  "KEEP-ALIVE", "SESSION"};
+
+/* "1.3"; "-": plain. */
+static const char *tls_version(json_object *session)
+{
+    const char *version = get_text(get_member(session, "tls"), "version");
+
+    return strncmp(version, "TLS ", 4) == 0 ? version + 4 : "-";
+}
 
 static void make_cell(json_object *session, size_t column, char *out_cell)
 {
-    static const char *const members[COLUMNS] = {"clientId", "clientIp", "version", "keepaliveS",
-                                                 "session"};
+    static const char *const members[COLUMNS] = {"clientId", "clientIp",   "version",
+                                                 NULL,       "keepaliveS", "session"};
 
     if (column == 0 && get_member(session, "productKey") != NULL) {
         snprintf(out_cell, CELL_BYTES, "%s/%s", get_text(session, "productKey"),
                  get_text(session, "deviceName"));
     } else {
-        snprintf(out_cell, CELL_BYTES, "%s", get_text(session, members[column]));
+        snprintf(out_cell, CELL_BYTES, "%s",
+                 members[column] != NULL ? get_text(session, members[column])
+                                         : tls_version(session));
     }
     clean(out_cell);
 }
@@ -304,7 +332,7 @@ static void make_cell(json_object *session, size_t column, char *out_cell)
 void ctl_show_page(const struct ctl_settings *settings, json_object *answer, bool is_first)
 {
     json_object *sessions = get_member(answer, "sessions");
-    size_t widths[COLUMNS] = {16, 15, 5, 10, 16}, count = json_object_array_length(sessions);
+    size_t widths[COLUMNS] = {16, 15, 5, 3, 10, 16}, count = json_object_array_length(sessions);
     char cell[CELL_BYTES];
 
     for (size_t index = 0; index < count && settings->wants_json; index++) {

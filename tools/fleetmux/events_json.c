@@ -19,6 +19,7 @@
 #include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 #define CHINA_MS          (UINT64_C(8) * 3600 * 1000) /* no summer time since 1991 */
@@ -300,6 +301,72 @@ static void put_status(struct out *out, const struct status *status)
     put_text(out, status->address, false);
 }
 
+/* TLS ----------------------------------------------------------------------------------------- */
+
+static void put_digest(struct out *out, const uint8_t digest[32])
+{
+    static const char hex[] = "0123456789abcdef";
+    char digits[64];
+
+    for (size_t index = 0; index < sizeof(digits); index++) {
+        digits[index] = hex[digest[index / 2] >> (index % 2 == 0 ? 4 : 0) & 15];
+    }
+    PUT(out, ",\"certSha256\":\"");
+    put_bytes(out, digits, sizeof(digits));
+    PUT(out, "\"");
+}
+
+/* `,"NAME":"TEXT"`; nothing if there is no text. */
+static void put_member(struct out *out, const char *name, fmx_slice text)
+{
+    if (text.bytes > 0) {
+        PUT(out, ",\"");
+        put_bytes(out, name, strlen(name));
+        PUT(out, "\":");
+        put_text(out, text, false);
+    }
+}
+
+static void put_tls(struct out *out, const struct fmx_tls_facts *facts)
+{
+    PUT(out, "{\"version\":");
+    put_text(out, fmx_slice_of(fmx_tls_version_name(facts->version)), false);
+    PUT(out, ",\"suite\":");
+    put_text(out, fmx_slice_of(facts->suite), false);
+    if (facts->resumed) {
+        PUT(out, ",\"resumed\":true");
+    } else {
+        PUT(out, ",\"resumed\":false");
+    }
+    put_member(out, "serverName", facts->server_name);
+    put_member(out, "alpn", facts->alpn);
+    put_member(out, "pskIdentity", facts->psk_identity);
+    if (facts->has_client_cert) {
+        put_digest(out, facts->client_cert_sha256);
+        put_member(out, "certName", facts->cert_name);
+        put_member(out, "certOrganization", facts->cert_organization);
+    }
+    PUT(out, "}");
+}
+
+size_t events_json_tls(const struct fmx_tls_facts *facts, char *out_text, size_t room)
+{
+    struct out out = {.at = out_text, .end = out_text + room};
+
+    put_tls(&out, facts);
+    return bytes_of(&out, out_text);
+}
+
+size_t events_json_tls_room(const struct fmx_tls_facts *facts)
+{
+    size_t letters = facts->server_name.bytes + facts->alpn.bytes + facts->psk_identity.bytes +
+                     facts->cert_name.bytes + facts->cert_organization.bytes;
+
+    return 512 + strlen(facts->suite) + 6 * letters; /* six for one: an escape */
+}
+
+/* Who comes and goes -------------------------------------------------------------------------- */
+
 size_t events_json_online(const struct fmx_gateway_session *session, uint64_t now_ms,
                           char *out_line, size_t room)
 {
@@ -316,6 +383,10 @@ size_t events_json_online(const struct fmx_gateway_session *session, uint64_t no
     };
 
     put_status(&out, &status);
+    if (session->tls != NULL) {
+        PUT(&out, ",\"tls\":");
+        put_tls(&out, session->tls);
+    }
     PUT(&out, "}\n");
     return bytes_of(&out, out_line);
 }

@@ -24,6 +24,10 @@ size_t events_json_message(const struct fmx_gateway_message *message, uint64_t n
 /* `count` lines were dropped where this one stands. */
 size_t events_json_dropped(uint64_t count, char *out_line, size_t room);
 
+/* What was agreed on a connection: an object, which a line may hold, without a line's end. */
+size_t events_json_tls(const struct fmx_tls_facts *facts, char *out_text, size_t room);
+size_t events_json_tls_room(const struct fmx_tls_facts *facts); /* is always enough */
+
 /* True if the bytes are well-formed UTF-8, so that a JSON text can hold them. */
 bool events_json_is_text(fmx_slice bytes);
 

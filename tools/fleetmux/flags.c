@@ -10,7 +10,7 @@
  *                 items before the bad one
  *                 (2) within a source lists grow, and a later source replaces them
  * Memory:         borrows rows, settings and argument texts for as long as the settings are used;
- *                 the items of a list are copied into it
+ *                 the items of a list with commas are copied into it
  * Threads:        one
  * Limits:         FLAG_ROWS_MAX rows, FLAG_ITEMS_MAX items in a list
  * Not here:       the help's layout: help.c; files: config.c
@@ -308,6 +308,10 @@ static bool add_item(struct flag_set *set, const struct flag *row, const char *i
         return refuse(set, "'%.*s' is one too many; at most %" PRIu64 " are taken", (int)bytes,
                       item, row->max);
     }
+    if (!row->has_commas) { /* it is the whole text */
+        list->items[list->count++] = item;
+        return true;
+    }
     if (bytes >= sizeof(list->text) - list->used) {
         return refuse(set, "the items are longer than %zu bytes together", sizeof(list->text));
     }
@@ -418,10 +422,13 @@ static const char *choice_name(const struct flag *row, uint64_t value)
     return choice->name;
 }
 
-static bool format_item(const struct flag_list *list, size_t item, char *out_text,
-                        size_t text_bytes)
+const char *flags_text(const struct flag_set *set, const struct flag *row, size_t item)
 {
-    return item < list->count && copy_text(list->items[item], out_text, text_bytes);
+    if (row->kind == FLAG_LIST) {
+        const struct flag_list *list = place(set, row);
+        return item < list->count ? list->items[item] : NULL;
+    }
+    return row->kind == FLAG_TEXT ? *(const char *const *)place(set, row) : NULL;
 }
 
 static bool format_span(const struct flag_span *span, char *out_text, size_t text_bytes)
@@ -461,9 +468,8 @@ bool flags_format(const struct flag_set *set, const struct flag *row, size_t ite
     case FLAG_CHOICE:
         return copy_text(choice_name(row, load(value, row->width)), out_text, text_bytes);
     case FLAG_TEXT:
-        return copy_text(*(const char *const *)value, out_text, text_bytes);
     case FLAG_LIST:
-        return format_item(value, item, out_text, text_bytes);
+        return copy_text(flags_text(set, row, item), out_text, text_bytes);
     case FLAG_SPAN:
         return format_span(value, out_text, text_bytes);
     }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define FLAG_ROWS_MAX    64
+#define FLAG_ROWS_MAX    128
 #define FLAG_ITEMS_MAX   64
 #define FLAG_LIST_BYTES  8192
 #define FLAG_ERROR_BYTES 512
@@ -30,7 +30,7 @@ enum flag_kind {
     FLAG_SPAN,   /* struct flag_span: MIN-MAX, times */
 };
 
-/* Items point into `text`: do not copy one that is not empty. */
+/* Of a row that `has_commas`, items point into `text`: do not copy one that is not empty. */
 struct flag_list {
     const char *items[FLAG_ITEMS_MAX];
     size_t count;
@@ -108,10 +108,13 @@ bool flags_is_given(const struct flag_set *set, const char *name);
 /* The row whose name, or key with _ for -, is `name`; NULL if this verb has none. */
 const struct flag *flags_find(const struct flag_set *set, const char *name);
 
-/* The row's present value as text that flags_give takes; a list has `item`s. False: there is none.
- */
+/* The row's present value as text that flags_give takes, cut short if there is no room for all of
+   it; a list has `item`s. False: there is none. */
 bool flags_format(const struct flag_set *set, const struct flag *row, size_t item, char *out_text,
                   size_t text_bytes);
+
+/* The same of a text or a list, whole, where it lies; NULL: none, or the row is of another kind. */
+const char *flags_text(const struct flag_set *set, const struct flag *row, size_t item);
 
 /* True if the row belongs to the set's verb. */
 bool flags_has(const struct flag_set *set, const struct flag *row);

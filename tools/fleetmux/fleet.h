@@ -18,6 +18,7 @@ enum fleet_kind {
 
 struct fleet_settings {
     struct fmx_fleet_plan plan;
+    struct fmx_tls_client tls; /* plan.tls, if there is TLS */
     enum fleet_kind kind;
     struct flag_list hosts, sources, topics, user_properties;
     uint16_t port;
@@ -26,10 +27,11 @@ struct fleet_settings {
     const char *prefix, *client_id, *message, *json;
     const char *devices_file, *device_prefix, *timestamp, *sdk, *rrpc, *rrpc_message;
     const char *export_file; /* of --export-devices; "-": standard output */
+    const char *cert, *key, *cert_template, *key_template;
     uint8_t qos;
     uint64_t limit;
     struct flag_span reconnect;
-    bool is_quiet, wants_help;
+    bool is_quiet, wants_help, has_tls; /* the last: --tls alone */
 };
 
 /* When a counter moved: from the poll before its first step to the poll of its last one. */
@@ -41,7 +43,7 @@ struct fleet_run {
     const struct fleet_settings *settings;
     struct fmx_fleet_snapshot now;    /* the latest; at the end: after the drain */
     struct fmx_fleet_snapshot at_end; /* before the drain: clients by state */
-    struct fleet_meter connects, sent, acked, received;
+    struct fleet_meter connects, tls_full, tls_resumed, sent, acked, received;
     uint64_t ready_ns;                    /* all clients up; 0: not yet, or never */
     uint64_t rss_before_bytes, rss_bytes; /* before the start; before the drain */
     uint32_t shards_count;
@@ -66,6 +68,9 @@ bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set);
 /* fleet_platform.c: the same for what --product and --devices bring with them. */
 bool fleet_platform_make(struct fleet_settings *settings, struct flag_set *set);
 
+/* fleet_tls.c: and for TLS; before the hosts are targets. */
+bool fleet_tls_make(struct fleet_settings *settings, struct flag_set *set);
+
 /*
  * fleet_devices.c: the devices of a CSV file, in one block. Without `has_secrets` their column may
  * be missing or empty. False: error names line and field.
@@ -86,7 +91,7 @@ void fleet_verdict_make(const struct fleet_run *run, struct fleet_verdict *out_v
 const char *fleet_kind_name(enum fleet_kind kind);
 
 /* fleet_hints.c: what to do about a cause; NULL: nothing to say. */
-const char *fleet_hint(const struct fmx_fleet_cause *cause);
+const char *fleet_hint(const struct fmx_fleet_cause *cause, bool was_anybody_open);
 
 /* fleet_progress.c: at most one line a second. A log line does not tear the line being rewritten.
  */

@@ -9,6 +9,7 @@
 #include "tools/fleetmux/fleet.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct hint {
     int code;
@@ -44,6 +45,17 @@ static const struct hint status_hints[] = {
     {FMX_LIMIT_BUSY, "the server is busy: lower --connrate"},
     {FMX_LIMIT_MEMORY, "memory ran out: fewer clients, or more memory"},
     {FMX_LIMIT_PACKET, "the server sends packets that are too large: see its limits"},
+    {FMX_TLS_FAILED, "look into the server's log; see --tls-min, --tls-max and --tls-suites"},
+    {FMX_TLS_ALERT, "the server did not like us: look into its log; see --cert, --key and --psk"},
+    {FMX_TLS_VERSION, "see --tls-min and --tls-max"},
+    {FMX_TLS_SUITE, "see --tls-suites, and with --psk whether the server takes PSKs"},
+    {FMX_TLS_CERT, "--cafile says whose servers are trusted, --tls-server-name what the "
+                   "certificate must be for"},
+    {FMX_TLS_NO_CERT, "the server has no certificate: does it want --psk?"},
+    {FMX_TLS_PSK, "does the server know these devices and their secrets? see --psk; an identity "
+                  "has at most 128 bytes"},
+    {FMX_TLS_RECORD, "does the server speak TLS on that port? see --port"},
+    {FMX_TLS_TIMEOUT, "the server is too slow: lower --connrate or --connects-inflight"},
 };
 
 /* MQTT 5.0 reason codes, and 3.1.1 return codes 1 to 5. */
@@ -71,6 +83,35 @@ static const struct hint reason_hints[] = {
     {0x9F, "the server takes no such rate of connects: lower --connrate"},
 };
 
+/* Of what servers say before they close, by the alert's name. */
+static const struct {
+    const char *alert;
+    const char *words;
+} alert_hints[] = {
+    {"protocol_version", "the server takes other versions: see --tls-min and --tls-max"},
+    {"insufficient_security", "the server takes other suites: see --tls-suites and --tls-min"},
+    {"handshake_failure", "the server takes other suites, or wants a certificate or a PSK: see "
+                          "--tls-suites, --cert and --psk"},
+    {"unknown_ca", "the server does not know who signed --cert: give it that authority"},
+    {"certificate", "the server does not take the certificate, or misses one: see --cert and "
+                    "--cert-template"},
+    {"unknown_psk_identity", "does the server know these devices? see --psk"},
+    {"decrypt_error", "the key is another than the server's: see --psk and the devices' secrets"},
+    {"bad_record_mac", "the key is another than the server's: see --psk and the devices' secrets"},
+    {"unrecognized_name", "the server is called otherwise: see --tls-server-name"},
+    {"no_application_protocol", "the server takes no mqtt by that name: see --tls-alpn"},
+};
+
+static const char *find_alert(const char *words)
+{
+    for (size_t index = 0; index < sizeof(alert_hints) / sizeof(alert_hints[0]); index++) {
+        if (strstr(words, alert_hints[index].alert) != NULL) {
+            return alert_hints[index].words;
+        }
+    }
+    return NULL;
+}
+
 static const char *find(const struct hint *hints, size_t count, int code)
 {
     for (size_t index = 0; index < count; index++) {
@@ -83,15 +124,21 @@ static const char *find(const struct hint *hints, size_t count, int code)
 
 #define FIND(hints, code) find((hints), sizeof(hints) / sizeof((hints)[0]), (code))
 
-const char *fleet_hint(const struct fmx_fleet_cause *cause)
+const char *fleet_hint(const struct fmx_fleet_cause *cause, bool was_anybody_open)
 {
     const char *words = NULL;
 
+    if (cause->status == FMX_PEER_CLOSED && !was_anybody_open) {
+        return "look into the server's log; is that port for TLS, or not for it? see --tls";
+    }
     if (cause->reason != 0) {
         words = FIND(reason_hints, cause->reason);
     }
     if (words == NULL && cause->sys_errno != 0) {
         words = FIND(errno_hints, cause->sys_errno);
+    }
+    if (words == NULL && cause->status == FMX_TLS_ALERT && cause->words != NULL) {
+        words = find_alert(cause->words);
     }
     return words != NULL ? words : FIND(status_hints, (int)cause->status);
 }

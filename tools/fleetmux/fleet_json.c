@@ -74,6 +74,33 @@ static void add_clients(json *root, const struct fleet_run *run,
     add_count(clients, "subscribes_refused", run->now.subscribes_refused);
 }
 
+static void add_handshakes(json *parent, const char *name, const struct fleet_meter *meter)
+{
+    json *object = add_object(parent, name);
+
+    add_count(object, "count", meter->count);
+    add_count(object, "span_ns", meter->last_ns - meter->began_ns);
+    add_real(object, "per_second", fleet_meter_rate(meter));
+}
+
+/* Left out without TLS. */
+static void add_tls(json *root, const struct fleet_run *run)
+{
+    const struct fmx_fleet_snapshot *now = &run->now;
+
+    if (run->settings->plan.tls == NULL) {
+        return;
+    }
+    json *tls = add_object(root, "tls");
+    json_object_object_add(tls, "insecure", json_object_new_boolean(run->settings->tls.insecure));
+    if (now->tls_suite != NULL) {
+        add_text(tls, "version", fmx_tls_version_name(now->tls_version));
+        add_text(tls, "suite", now->tls_suite);
+    }
+    add_handshakes(tls, "full", &run->tls_full);
+    add_handshakes(tls, "resumed", &run->tls_resumed);
+}
+
 static void add_messages(json *root, const struct fleet_run *run,
                          const struct fleet_verdict *verdict)
 {
@@ -129,11 +156,15 @@ static void add_latency(json *parent, const char *name, const struct fmx_latency
     add_count(object, "max_ns", latency->max_ns);
 }
 
-static void add_latencies(json *root, const struct fmx_fleet_snapshot *now)
+static void add_latencies(json *root, const struct fmx_fleet_snapshot *now, bool has_tls)
 {
     json *latency = add_object(root, "latency");
 
     add_latency(latency, "connect", &now->connect);
+    if (has_tls) {
+        add_latency(latency, "tls_full", &now->tls_full);
+        add_latency(latency, "tls_resumed", &now->tls_resumed);
+    }
     add_latency(latency, "subscribe", &now->subscribe);
     add_latency(latency, "puback", &now->puback);
     add_latency(latency, "delivery", &now->delivery);
@@ -150,6 +181,9 @@ static void add_causes(json *root, const struct fmx_fleet_snapshot *now)
         json *object = json_object_new_object();
         add_text(object, "status", fmx_status_name(cause->status));
         add_text(object, "words", fmx_status_text(cause->status));
+        if (cause->words != NULL) {
+            add_text(object, "more", cause->words);
+        }
         add_count(object, "errno", (uint64_t)cause->sys_errno);
         add_count(object, "reason", cause->reason);
         add_count(object, "count", cause->count);
@@ -176,9 +210,10 @@ bool fleet_json_write(const struct fleet_run *run, const struct fleet_verdict *v
 
     add_run(root, run, verdict);
     add_clients(root, run, verdict);
+    add_tls(root, run);
     add_messages(root, run, verdict);
     add_platform(root, run);
-    add_latencies(root, &run->now);
+    add_latencies(root, &run->now, run->settings->plan.tls != NULL);
     add_causes(root, &run->now);
     add_process(root, run);
     int result = json_object_to_file_ext(path, root, JSON_C_TO_STRING_PRETTY);

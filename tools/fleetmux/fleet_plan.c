@@ -153,8 +153,8 @@ static void add_filters(struct fleet_settings *settings)
 bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set)
 {
     make_pace(settings, set);
-    if (!make_targets(settings, set) || !make_client_id(settings, set) ||
-        !fleet_platform_make(settings, set)) {
+    if (!fleet_tls_make(settings, set) || !make_targets(settings, set) ||
+        !make_client_id(settings, set) || !fleet_platform_make(settings, set)) {
         return false;
     }
     if (settings->kind == FLEET_PUB && !make_publishing(settings, set)) {

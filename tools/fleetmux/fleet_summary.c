@@ -4,7 +4,7 @@
  * Why it is so:   the first line answers the question, the rest gives the reasons. Rows without a
  *                 figure are left out.
  * Threads:        one
- * Limits:         at most 33 lines; of the causes the first eight
+ * Limits:         at most 38 lines; of the causes the first eight
  */
 #include "tools/fleetmux/fleet.h"
 #include "tools/fleetmux/words.h"
@@ -49,6 +49,36 @@ static void print_clients(const struct fleet_run *run, FILE *out)
     fprintf(out, "connects    %s", words_count(run->now.connects_ok).text);
     fprintf(out, " in %s, %s/s\n", words_time(run->connects.last_ns - run->connects.began_ns).text,
             words_real(fleet_meter_rate(&run->connects)).text);
+}
+
+static void print_handshakes(const struct fleet_meter *meter, const char *kind, FILE *out)
+{
+    fprintf(out, "%s %s", words_count(meter->count).text, kind);
+    if (meter->count > 0) {
+        fprintf(out, " (%s/s)", words_real(fleet_meter_rate(meter)).text);
+    }
+}
+
+static void print_tls(const struct fleet_run *run, FILE *out)
+{
+    const struct fmx_fleet_snapshot *now = &run->now;
+
+    if (run->settings->plan.tls == NULL) {
+        return;
+    }
+    if (run->settings->tls.insecure) {
+        fprintf(out,
+                "INSECURE    no server was verified (--insecure): anybody may have answered\n");
+    }
+    if (now->tls_suite != NULL) {
+        fprintf(out, "tls         %s, %s\n", fmx_tls_version_name(now->tls_version),
+                now->tls_suite);
+    }
+    fprintf(out, "handshakes  ");
+    print_handshakes(&run->tls_full, "full", out);
+    fprintf(out, ", ");
+    print_handshakes(&run->tls_resumed, "resumed", out);
+    fprintf(out, "\n");
 }
 
 static void print_count(const char *name, const struct fleet_meter *meter, uint64_t count,
@@ -119,17 +149,25 @@ static void print_latencies(const struct fmx_fleet_snapshot *now, FILE *out)
     fprintf(out, "%-11s %9s %9s %9s %9s %9s  %s\n", "latency", "p50", "p90", "p99", "p99.9", "max",
             "count");
     print_latency("  connect", &now->connect, out);
+    print_latency("  full tls", &now->tls_full, out);
+    print_latency("  resumed", &now->tls_resumed, out);
     print_latency("  subscribe", &now->subscribe, out);
     print_latency("  puback", &now->puback, out);
     print_latency("  delivery", &now->delivery, out);
     print_latency("  own lag", &now->lag, out);
 }
 
-static void print_cause(const struct fmx_fleet_cause *cause, FILE *out)
+static void print_cause(const struct fmx_fleet_snapshot *now, const struct fmx_fleet_cause *cause,
+                        FILE *out)
 {
-    const char *hint = fleet_hint(cause);
+    const char *hint = fleet_hint(cause, now->connects_ok > 0);
+    bool says_all = cause->status == FMX_TLS_ALERT && cause->words != NULL;
 
-    fprintf(out, "  %s x %s", words_count(cause->count).text, fmx_status_text(cause->status));
+    fprintf(out, "  %s x %s", words_count(cause->count).text,
+            says_all ? cause->words : fmx_status_text(cause->status));
+    if (cause->words != NULL && !says_all) {
+        fprintf(out, " (%s)", cause->words);
+    }
     if (cause->sys_errno != 0) {
         fprintf(out, " (%s)", strerror(cause->sys_errno));
     }
@@ -147,7 +185,7 @@ static void print_causes(const struct fmx_fleet_snapshot *now, FILE *out)
         fprintf(out, "connections failed or lost:\n");
     }
     for (size_t index = 0; index < shown; index++) {
-        print_cause(&now->causes[index], out);
+        print_cause(now, &now->causes[index], out);
     }
     if (now->causes_count > shown) {
         fprintf(out, "  and %zu causes more\n", now->causes_count - shown);
@@ -172,6 +210,7 @@ void fleet_summary_print(const struct fleet_run *run, const struct fleet_verdict
     print_verdict(run, verdict, out);
     fprintf(out, "ran         %s\n", words_time(run->at_end.elapsed_ns).text);
     print_clients(run, out);
+    print_tls(run, out);
     if (run->settings->kind == FLEET_PUB) {
         print_publishes(run, verdict, out);
     } else if (run->settings->kind == FLEET_SUB) {

@@ -6,7 +6,8 @@
  *                 gateway is ended before it.
  * States:         starting → listening (one line on standard output) → draining → ended; the
  *                 first SIGTERM or SIGINT drains, a second one ends at once; SIGHUP opens the
- *                 events' file again and takes over the limits of the configuration file
+ *                 events' file again, takes over the limits of the configuration file, and has the
+ *                 files of TLS read again
  * Threads:        the main thread waits; the library's shards do the work; control.c and events.c
  *                 have a thread each
  * Not here:       the settings: gateway_flags.c; ctl: control.c; events: events.c
@@ -15,6 +16,7 @@
 #include "tools/fleetmux/events.h"
 #include "tools/fleetmux/gateway_flags.h"
 #include "tools/fleetmux/gateway_limits.h"
+#include "tools/fleetmux/gateway_tls.h"
 #include "tools/fleetmux/help.h"
 #include "tools/fleetmux/process.h"
 #include "tools/fleetmux/signals.h"
@@ -43,6 +45,7 @@ struct service {
     struct control *control;
     struct events *events;
     struct fmx_gateway *gateway;
+    struct gateway_reload reload;
     struct gateway_limits limits;
     struct fmx_limits limits_read; /* when the sources were last read */
 };
@@ -56,7 +59,8 @@ static void print_help(enum fmx_profile profile, FILE *out)
                  "Accepts MQTT 3.1, 3.1.1 and 5.0 clients and carries their messages. Prints one\n"
                  "line 'listening ADDR:PORT shards N' when it accepts; logs to standard error.\n"
                  "SIGTERM or SIGINT drains it; a second one ends it at once. SIGHUP opens the\n"
-                 "file of --events again and takes over changed limits of the file of --config.\n\n"
+                 "file of --events again, takes over changed limits of the file of --config, and\n"
+                 "reads certificates, keys, PSKs and ticket keys again.\n\n"
                  "Each option but those under General is also a key of the file, with _ for -.\n"
                  "Numbers take k, M, G or Ki, Mi, Gi; times take ms, s, m, h.\n");
     help_print_rows(&set, out);
@@ -69,13 +73,22 @@ void gateway_help(FILE *out)
 
 /* Telling ------------------------------------------------------------------------------------- */
 
-/* "127.0.0.1:1883" with the port that it really is. */
-static void print_address(FILE *out, const char *listen, uint16_t port)
+/* "127.0.0.1:1883" with the port that it really is, and, if there is TLS, what it takes. */
+static void print_listener(FILE *out, const struct fmx_gateway *gateway, size_t index)
 {
-    const char *colon = strrchr(listen, ':');
-    int bytes = colon == NULL ? (int)strlen(listen) : (int)(colon - listen);
+    struct gateway_listener listener = gateway_tls_listener(&settings.options, index);
+    const char *address = (const char *)listener.address.data;
+    size_t bytes = listener.address.bytes;
 
-    fprintf(out, "%.*s:%u", bytes > 0 ? bytes : 1, bytes > 0 ? listen : "*", (unsigned)port);
+    while (bytes > 0 && address[bytes - 1] != ':') {
+        bytes--;
+    }
+    bytes -= bytes > 0;
+    fprintf(out, "%.*s:%u", bytes > 0 ? (int)bytes : 1, bytes > 0 ? address : "*",
+            (unsigned)fmx_gateway_port(gateway, index));
+    if (settings.options.tls_count > 0) {
+        fprintf(out, " %s", gateway_tls_takes(&listener));
+    }
 }
 
 /* On standard output, unless that is where the events go. */
@@ -85,9 +98,9 @@ static void print_listening(const struct fmx_gateway *gateway)
     FILE *out = is_taken ? stderr : stdout;
 
     fprintf(out, "listening ");
-    for (size_t index = 0; index < settings.listen.count; index++) {
+    for (size_t index = 0; index < settings.options.listen_count; index++) {
         fprintf(out, "%s", index > 0 ? ", " : "");
-        print_address(out, settings.listen.items[index], fmx_gateway_port(gateway, index));
+        print_listener(out, gateway, index);
     }
     fprintf(out, " shards %" PRIu32 "\n", fmx_gateway_shards_count(gateway));
     fflush(out);
@@ -107,12 +120,22 @@ static void print_stats(const struct fmx_gateway *gateway, struct fmx_stats *las
     fprintf(stderr,
             "stats: sessions %" PRIu64 " parked %" PRIu64 " subscriptions %" PRIu64
             " opened +%" PRIu64 " in +%" PRIu64 " out +%" PRIu64 " dropped %" PRIu64
-            " queued %s calls +%" PRIu64 " rss %s\n",
+            " queued %s calls +%" PRIu64 " rss %s",
             now.sessions_now, now.parked_now, now.subscriptions_now,
             now.sessions_opened - last->sessions_opened, in, out,
             now.dropped_qos0 + now.dropped_qos1 + now.dropped_too_large + now.dropped_expired,
             words_bytes(now.queued_bytes_now).text, now.enters - last->enters,
             words_bytes(process_rss_bytes()).text);
+    if (settings.options.tls_count > 0) {
+        fprintf(stderr,
+                " tls %" PRIu64 " unfinished %" PRIu64 " full +%" PRIu64 " resumed +%" PRIu64
+                " failed +%" PRIu64,
+                now.tls_now, now.tls_unfinished_now, now.tls_full - last->tls_full,
+                now.tls_resumed - last->tls_resumed,
+                now.tls_failed + now.tls_timeout + now.tls_shed -
+                    (last->tls_failed + last->tls_timeout + last->tls_shed));
+    }
+    fprintf(stderr, "\n");
     *last = now;
 }
 
@@ -154,15 +177,12 @@ static enum fmx_status apply_limits(struct service *service, char *error, size_t
     return status;
 }
 
-static void reload(struct service *service)
+static void reload_limits(struct service *service)
 {
     struct flag_set set;
     struct config *config = NULL;
     char error[FLAG_ERROR_BYTES] = "";
 
-    if (service->events != NULL) {
-        events_reopen(service->events);
-    }
     if (!gateway_flags_read(&settings_again, service->argc, service->argv, &set, &config)) {
         fprintf(stderr, "fleetmux gateway: the limits stay as they are: %s\n", set.error);
     } else {
@@ -172,7 +192,28 @@ static void reload(struct service *service)
                     error[0] != '\0' ? error : fmx_status_text(status));
         }
     }
+    gateway_flags_wipe(&settings_again);
     config_close(config);
+}
+
+/* The library says so if it went well. */
+static void reload_files(struct service *service)
+{
+    char error[FLAG_ERROR_BYTES] = "";
+
+    if (settings.options.tls_count > 0 &&
+        gateway_reload_files(&service->reload, error, sizeof(error)) != FMX_OK) {
+        fprintf(stderr, "fleetmux gateway: TLS: %s\n", error);
+    }
+}
+
+static void reload(struct service *service)
+{
+    if (service->events != NULL) {
+        events_reopen(service->events);
+    }
+    reload_limits(service);
+    reload_files(service);
 }
 
 static void wait_for_end(struct service *service)
@@ -236,6 +277,7 @@ static int start(struct service *service)
     if (status != FMX_OK) {
         return could_not("start", status, error);
     }
+    service->reload.gateway = service->gateway;
     return EXIT_PASS;
 }
 
@@ -246,6 +288,7 @@ static bool start_control(struct service *service)
         .gateway = service->gateway,
         .options = &settings.options,
         .limits = &service->limits,
+        .reload = &service->reload,
         .events = service->events,
     };
     char error[FLAG_ERROR_BYTES] = "";
@@ -279,6 +322,7 @@ static int run(int argc, char *const *argv)
     signals_hold();
     signals_hear(SIGHUP);
     gateway_limits_init(&service.limits, &settings.options.limits);
+    gateway_reload_init(&service.reload);
     service.limits_read = settings.options.limits;
     int result = start(&service);
     if (result == EXIT_PASS) {
@@ -295,6 +339,7 @@ static int run(int argc, char *const *argv)
     }
     events_close(service.events);
     control_unlisten(&service.socket);
+    gateway_reload_wipe(&service.reload);
     gateway_limits_wipe(&service.limits);
     return result;
 }
@@ -314,6 +359,7 @@ int verb_gateway(int argc, char **argv)
     } else {
         result = run(argc, argv);
     }
+    gateway_flags_wipe(&settings);
     config_close(config);
     return result;
 }

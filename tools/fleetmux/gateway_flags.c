@@ -8,7 +8,8 @@
  *                 library's own list, so that a limit it gains has its option at once.
  * Threads:        one
  * Limits:         every limit of struct fmx_gateway_options has its option and its key
- * Not here:       how values are read: flags.c; files: config.c
+ * Not here:       how values are read: flags.c; files: config.c; the rows of struct fmx_tls_server:
+ *                 gateway_tls_flags.c; what listeners come to: gateway_listen.c
  */
 #include "tools/fleetmux/gateway_flags.h"
 
@@ -17,7 +18,6 @@
 
 #include <string.h>
 
-#define LISTEN_MAX       16
 #define LISTEN_DEFAULT   "127.0.0.1:1883"
 #define LIMIT_NAME_BYTES 40
 
@@ -37,6 +37,7 @@ static const struct flag_choice over_limits[] = {{"drop", FMX_OVER_LIMIT_DROP},
 
 #define AT(member) FLAG_AT(struct gateway_settings, member)
 #define MS         .kind = FLAG_TIME, .plain_ns = NUMBER_NS_PER_MS, .stored_ns = NUMBER_NS_PER_MS
+#define US         .kind = FLAG_TIME, .plain_ns = NUMBER_NS_PER_US, .stored_ns = NUMBER_NS_PER_US
 
 static const struct flag own_rows[] = {
     {.name = "config",
@@ -73,12 +74,14 @@ static const struct flag own_rows[] = {
      .kind = FLAG_LIST,
      .has_commas = true,
      AT(listen),
-     .max = LISTEN_MAX,
+     .max = GATEWAY_LISTEN_MAX,
      .argument = "ADDR:PORT",
      .group = "Clients",
      .help =
          "accept here; repeat it for more addresses; \":1883\" is every address, IPv6 stands in "
-         "brackets, port 0 is any"},
+         "brackets, port 0 is any; mqtt:// in front takes plain MQTT only, mqtts:// TLS only; "
+         "?KEY=VALUE&KEY=VALUE behind it changes settings of TLS for this one, with keys as below "
+         "without \"tls-\" and with _ for -"},
     {.name = "profile",
      .kind = FLAG_CHOICE,
      .choices = profiles,
@@ -246,6 +249,53 @@ static const struct flag own_rows[] = {
      .group = "Process",
      .help = "bytes queued for all sessions of a shard"},
 
+    {.name = "tls-workers",
+     .kind = FLAG_UINT,
+     AT(options.tls_limits.workers),
+     .max = 64,
+     .argument = "COUNT",
+     .group = "Limits of TLS handshakes",
+     .help = "threads that do handshakes; 0: shards do them, between their other work"},
+    {.name = "tls-turn-budget-us",
+     US,
+     AT(options.tls_limits.turn_budget_us),
+     .min = 50,
+     .max = 100000,
+     .argument = "US",
+     .group = "Limits of TLS handshakes",
+     .help = "without workers: time for handshakes in one turn of a shard"},
+    {.name = "tls-handshakes-per-second",
+     .kind = FLAG_UINT,
+     AT(options.tls_limits.handshakes_per_second),
+     .min = 1,
+     .max = 1000000,
+     .argument = "COUNT",
+     .group = "Limits of TLS handshakes",
+     .help = "of a shard, in full ECDSA handshakes; RSA counts more, resumed less; others wait"},
+    {.name = "tls-unfinished-max",
+     .kind = FLAG_UINT,
+     AT(options.tls_limits.unfinished_max),
+     .min = 1,
+     .max = 1000000,
+     .argument = "COUNT",
+     .group = "Limits of TLS handshakes",
+     .help = "handshakes of a shard that are not done; more are closed"},
+    {.name = "tls-unfinished-per-address-max",
+     .kind = FLAG_UINT,
+     AT(options.tls_limits.unfinished_per_address_max),
+     .max = 1000000,
+     .argument = "COUNT",
+     .group = "Limits of TLS handshakes",
+     .help = "of them from one address; 0: no bound"},
+    {.name = "tls-partial-record-timeout-ms",
+     MS,
+     AT(options.tls_limits.partial_record_timeout_ms),
+     .min = 100,
+     .max = 600000,
+     .argument = "MS",
+     .group = "Limits of TLS handshakes",
+     .help = "a record that has begun and is not whole by then ends the connection"},
+
     {.name = "send-queue-bytes-max",
      .kind = FLAG_UINT,
      AT(options.mux.send_queue_bytes_max),
@@ -264,13 +314,14 @@ static const struct flag own_rows[] = {
      .help = "packets of one client before others have their turn"},
 };
 
-#define OWN_ROWS_COUNT (sizeof(own_rows) / sizeof(own_rows[0]))
-#define ROWS_COUNT     (OWN_ROWS_COUNT + FMX_LIMITS_COUNT)
+#define OWN_ROWS_COUNT   (sizeof(own_rows) / sizeof(own_rows[0]))
+#define ROWS_COUNT       (OWN_ROWS_COUNT + GATEWAY_TLS_ROWS_COUNT + FMX_LIMITS_COUNT)
+#define FIRST_BEHIND_TLS "tls-workers" /* of our own rows */
 _Static_assert(ROWS_COUNT <= FLAG_ROWS_MAX, "the set of flags holds no more rows");
 _Static_assert(sizeof(struct fmx_limits) == FMX_LIMITS_COUNT * sizeof(uint32_t),
                "limits follow one another");
 
-static struct flag rows[ROWS_COUNT]; /* our own and behind them those of limits */
+static struct flag rows[ROWS_COUNT]; /* our own, between them those of TLS, those of limits */
 static char limit_names[FMX_LIMITS_COUNT][LIMIT_NAME_BYTES];
 
 static bool ends_with(const char *name, const char *end)
@@ -324,11 +375,27 @@ static struct flag limit_row(enum fmx_limit limit)
     return row;
 }
 
+static struct flag tls_row(size_t index)
+{
+    struct flag row = gateway_tls_rows[index];
+
+    row.offset += offsetof(struct gateway_settings, tls);
+    return row;
+}
+
 static void make_rows(void)
 {
-    memcpy(rows, own_rows, sizeof(own_rows));
+    size_t used = 0;
+
+    for (size_t index = 0; index < OWN_ROWS_COUNT; index++) {
+        bool is_behind_tls = strcmp(own_rows[index].name, FIRST_BEHIND_TLS) == 0;
+        for (size_t tls = 0; is_behind_tls && tls < GATEWAY_TLS_ROWS_COUNT; tls++) {
+            rows[used++] = tls_row(tls);
+        }
+        rows[used++] = own_rows[index];
+    }
     for (unsigned limit = 0; limit < FMX_LIMITS_COUNT; limit++) {
-        rows[OWN_ROWS_COUNT + limit] = limit_row((enum fmx_limit)limit);
+        rows[used++] = limit_row((enum fmx_limit)limit);
     }
 }
 
@@ -338,6 +405,8 @@ void gateway_flags_init(struct gateway_settings *settings, enum fmx_profile prof
     make_rows();
     memset(settings, 0, sizeof(*settings));
     fmx_gateway_options_init(&settings->options, profile);
+    fmx_tls_limits_init(&settings->options.tls_limits);
+    gateway_tls_init(&settings->tls);
     settings->drain_ms = 5000;
     settings->control = CONTROL_PATH_AUTO;
     settings->events_queue_bytes = 64 << 20;
@@ -377,7 +446,17 @@ bool gateway_flags_read(struct gateway_settings *settings, int argc, char *const
         !read_once(settings, settings->options.profile, path, argc, argv, set, out_config)) {
         return false;
     }
-    settings->options.listen = settings->listen.items;
-    settings->options.listen_count = settings->listen.count;
+    if (!gateway_listen_make(&settings->listen, &settings->tls, &settings->listeners, set->error)) {
+        return false;
+    }
+    settings->options.listen = settings->listeners.addresses;
+    settings->options.listen_count = settings->listeners.count;
+    settings->options.tls = settings->listeners.servers;
+    settings->options.tls_count = settings->listeners.servers_count;
     return true;
+}
+
+void gateway_flags_wipe(struct gateway_settings *settings)
+{
+    gateway_listen_wipe(&settings->listeners);
 }

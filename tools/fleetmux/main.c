@@ -28,6 +28,7 @@ static const struct verb {
      verb_fleet},
     {"ctl", "COMMAND [OPTIONS]", "ask a running gateway, or tell it what to do", verb_ctl},
     {"registry", "DEED [OPTIONS]", "edit the registry of products and devices", verb_registry},
+    {"cert", "DEED [OPTIONS]", "make certificates for TLS, and keys of tickets", verb_cert},
     {"version", "", "print the version", verb_version},
     {"help", "[VERB]", "explain a verb and its options", verb_help},
 };
@@ -91,6 +92,8 @@ static int verb_help(int argc, char **argv)
         ctl_help(stdout, argc > 1 ? argv[1] : NULL);
     } else if (strcmp(argv[0], "registry") == 0) {
         registry_help(stdout);
+    } else if (strcmp(argv[0], "cert") == 0) {
+        cert_help(stdout);
     } else {
         return unknown_verb(argv[0]);
     }

@@ -22,12 +22,14 @@ int verb_gateway(int argc, char **argv);
 int verb_fleet(int argc, char **argv);
 int verb_ctl(int argc, char **argv);
 int verb_registry(int argc, char **argv);
+int verb_cert(int argc, char **argv);
 
 void gateway_help(FILE *out);
 
 /* `command` is one of ctl's, or NULL: all of them. */
 void ctl_help(FILE *out, const char *command);
 void registry_help(FILE *out);
+void cert_help(FILE *out);
 
 /* `kind` is "conn", "pub" or "sub"; NULL: what all have in common. */
 void fleet_help(FILE *out, const char *kind);
