@@ -281,21 +281,30 @@ static void make_steps(struct fmx_shard *shard)
     }
 }
 
+/* Shards that leave the workers nothing of the processor make steps for them. */
+static void pass_on_steps(struct fmx_shard *shard)
+{
+    const struct fmx_handshakes *handshakes = &shard->handshakes;
+    uint64_t end_ns = shard->now_ns + handshakes->limits.turn_budget_us * 1000ull;
+    struct fmx_conn *conn;
+
+    while ((conn = pop(shard)) != NULL) {
+        step(conn);
+    }
+    while (fmx_tls_pool_help(handshakes->pool, shard->index, shard->now_ns) &&
+           fmx_ring_now(shard->ring) < end_ns) {
+    }
+}
+
 void fmx_handshakes_go_on(struct fmx_shard *shard)
 {
     struct fmx_handshakes *handshakes = &shard->handshakes;
-    struct fmx_conn *conn;
 
     handshakes->are_made_here = false;
-    if (handshakes->first == 0) {
-        return;
-    }
-    if (handshakes->pool == NULL) {
+    if (handshakes->pool != NULL) {
+        pass_on_steps(shard);
+    } else if (handshakes->first != 0) {
         make_steps(shard);
-        return;
-    }
-    while ((conn = pop(shard)) != NULL) {
-        step(conn);
     }
 }
 

@@ -513,8 +513,9 @@ static void join_threads(struct fmx_mux *mux)
 enum fmx_status fmx_mux_start(struct fmx_mux *mux, char *error, size_t error_bytes)
 {
     if (mux->shard_options.tls.workers > 0) {
-        enum fmx_status status = fmx_tls_pool_open(mux->shard_options.tls.workers,
-                                                   mux->shards_count, &mux->shard_options.tls_pool);
+        enum fmx_status status =
+            fmx_tls_pool_open(mux->shard_options.tls.workers, mux->shards_count, mux->cpus,
+                              mux->cpus_count, &mux->shard_options.tls_pool);
         if (status != FMX_OK) {
             snprintf(error, error_bytes, "%u workers for TLS: %s", mux->shard_options.tls.workers,
                      fmx_status_text(status));

@@ -3,7 +3,9 @@
  *
  * Why it is so:   a full handshake is a tenth to a whole millisecond of arithmetic, an age for the
  *                 tens of thousands of sessions beside it. Some ten thousand steps a second are few
- *                 enough for one queue under one lock
+ *                 enough for one queue under one lock. Workers run as SCHED_IDLE: a shard that wakes
+ *                 takes the processor from one at once, where a nice value lets it wait for
+ *                 milliseconds. Where nothing is left for them, shards help
  * Invariants:     (1) a stream is with a worker or with its shard, never both (2) each job comes
  *                 back, and its shard is woken
  * Memory:         jobs are the shards'; what a step has to say is gathered in the job
@@ -13,11 +15,13 @@
  */
 #include "engine/tls_pool.h"
 
+#include "engine/clock.h"
 #include "engine/shard.h"
+#include "proto/limits.h"
 
-#include <sys/resource.h>
+#include <sched.h>
 
-#define NICE 10 /* those who hold sessions go first */
+#define STALL_NS (10 * FMX_NS_PER_MS) /* jobs wait, and no worker has begun one: shards help */
 
 struct worker {
     struct fmx_tls_pool *pool;
@@ -26,7 +30,8 @@ struct worker {
 };
 
 struct fmx_tls_pool {
-    pthread_mutex_t lock; /* of the next four */
+    _Atomic uint64_t moved_ns; /* when a worker began a step, or the first job came; 0: no jobs */
+    pthread_mutex_t lock;      /* of the next four, and for writing `moved_ns` */
     pthread_cond_t has_jobs;
     struct fmx_tls_job *first;
     struct fmx_tls_job *last;
@@ -50,15 +55,29 @@ static void step(struct fmx_tls_job *job, unsigned number)
     fmx_carry_consume(&job->records, bytes - records.bytes);
 }
 
+/* Under the lock. NULL: no jobs. */
+static struct fmx_tls_job *pop(struct fmx_tls_pool *pool)
+{
+    struct fmx_tls_job *job = pool->first;
+
+    if (job != NULL) {
+        pool->first = job->next;
+    }
+    if (pool->first == NULL) {
+        atomic_store_explicit(&pool->moved_ns, 0, memory_order_relaxed);
+    }
+    return job;
+}
+
 static struct fmx_tls_job *take(struct fmx_tls_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     while (pool->first == NULL && !pool->is_ending) {
         pthread_cond_wait(&pool->has_jobs, &pool->lock);
     }
-    struct fmx_tls_job *job = pool->first;
-    if (job != NULL) {
-        pool->first = job->next;
+    struct fmx_tls_job *job = pop(pool);
+    if (pool->first != NULL) {
+        atomic_store_explicit(&pool->moved_ns, fmx_clock_ns(), memory_order_relaxed);
     }
     pthread_mutex_unlock(&pool->lock);
     return job;
@@ -84,7 +103,7 @@ static void *run(void *argument)
     struct worker *worker = argument;
     struct fmx_tls_job *job;
 
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread */
+    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &(struct sched_param){0});
     while ((job = take(worker->pool)) != NULL) {
         step(job, worker->number);
         give_back(job);
@@ -92,8 +111,19 @@ static void *run(void *argument)
     return NULL;
 }
 
-enum fmx_status fmx_tls_pool_open(uint32_t workers, uint32_t first_thread,
-                                  struct fmx_tls_pool **out_pool)
+static void keep_to(pthread_t thread, const int *cpus, uint32_t cpus_count)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    for (uint32_t i = 0; i < cpus_count; i++) {
+        CPU_SET((size_t)cpus[i], &set);
+    }
+    (void)pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+enum fmx_status fmx_tls_pool_open(uint32_t workers, uint32_t first_thread, const int *cpus,
+                                  uint32_t cpus_count, struct fmx_tls_pool **out_pool)
 {
     struct fmx_tls_pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->workers[0]));
 
@@ -109,6 +139,7 @@ enum fmx_status fmx_tls_pool_open(uint32_t workers, uint32_t first_thread,
             fmx_tls_pool_close(pool);
             return FMX_SYS_THREAD;
         }
+        keep_to(worker->thread, cpus, cpus_count);
         pool->workers_count++;
     }
     *out_pool = pool;
@@ -139,10 +170,29 @@ void fmx_tls_pool_push(struct fmx_tls_pool *pool, struct fmx_tls_job *job)
     pthread_mutex_lock(&pool->lock);
     if (pool->first == NULL) {
         pool->first = job;
+        atomic_store_explicit(&pool->moved_ns, fmx_clock_ns(), memory_order_relaxed);
     } else {
         pool->last->next = job;
     }
     pool->last = job;
     pthread_cond_signal(&pool->has_jobs);
     pthread_mutex_unlock(&pool->lock);
+}
+
+bool fmx_tls_pool_help(struct fmx_tls_pool *pool, unsigned thread, uint64_t now_ns)
+{
+    uint64_t moved_ns = atomic_load_explicit(&pool->moved_ns, memory_order_relaxed);
+
+    if (moved_ns == 0 || now_ns < moved_ns + STALL_NS) {
+        return false;
+    }
+    pthread_mutex_lock(&pool->lock);
+    struct fmx_tls_job *job = pop(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (job == NULL) {
+        return false;
+    }
+    step(job, thread);
+    give_back(job);
+    return true;
 }

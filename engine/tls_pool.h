@@ -26,14 +26,23 @@ struct fmx_tls_job {
     uint32_t conn;             /* the shard's slot */
 };
 
-/* `first_thread`: the number of the first worker. FMX_OK, FMX_SYS_THREAD, FMX_LIMIT_MEMORY. */
-enum fmx_status fmx_tls_pool_open(uint32_t workers, uint32_t first_thread,
-                                  struct fmx_tls_pool **out_pool) FMX_MUST_USE;
+/*
+ * `first_thread`: the number of the first worker. Workers stay on these processors. FMX_OK,
+ * FMX_SYS_THREAD, FMX_LIMIT_MEMORY.
+ */
+enum fmx_status fmx_tls_pool_open(uint32_t workers, uint32_t first_thread, const int *cpus,
+                                  uint32_t cpus_count, struct fmx_tls_pool **out_pool) FMX_MUST_USE;
 
 /* Ends the threads, when no job is with them any more. NULL is harmless. */
 void fmx_tls_pool_close(struct fmx_tls_pool *pool);
 
 /* Any shard. First come, first served. */
 void fmx_tls_pool_push(struct fmx_tls_pool *pool, struct fmx_tls_job *job);
+
+/*
+ * Makes the step of the next job on the calling shard's thread, if jobs wait and no worker has come
+ * to one for a while: others keep them from the processor. False: there was no need. Any shard.
+ */
+bool fmx_tls_pool_help(struct fmx_tls_pool *pool, unsigned thread, uint64_t now_ns);
 
 #endif
