@@ -222,10 +222,7 @@ void fmx_conn_flush(struct fmx_conn *conn)
         (conn->state == FMX_CONN_ENDING && conn->abrupt)) {
         return;
     }
-    if (conn->tls != 0) {
-        fmx_conn_tls_seal(conn);
-    }
-    if (wire->bytes == 0) {
+    if ((conn->tls != 0 && !fmx_conn_tls_seal(conn)) || wire->bytes == 0) {
         return;
     }
     settle_acks(conn);

@@ -9,8 +9,9 @@
  *                 (3) close_notify is the last thing said
  * States:         drawn in conn_tls.h
  *                 CONNECTING → QUEUED   fmx_conn_tls_begin
- *                 NAMING → LISTENING, QUEUED   fmx_conn_tls_on_peer_name
- *                 LISTENING → QUEUED    a whole record has come
+ *                 LISTENING → NAMING    the first whole record has come
+ *                 NAMING → QUEUED       fmx_conn_tls_on_peer_name
+ *                 LISTENING → QUEUED    another whole record has come
  *                 QUEUED → STEPPING → LISTENING, OPEN, OVER   handshakes.c, fmx_conn_tls_stepped
  * Memory:         a slot of handshakes.conns, what is carried, the stream; released with the
  *                 connection
@@ -85,7 +86,8 @@ void fmx_conn_tls_fail(struct fmx_conn *conn, enum fmx_status status)
     }
 
     fmx_count(&counters->tls_failed, fmx_conn_tls_is_shaking(conn));
-    fmx_conn_tls_of(conn)->end_is_said = true; /* the alert was the end */
+    fmx_conn_tls_of(conn)->end_is_said = true; /* an alert, if there is one, is the end */
+    fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
     fmx_conn_end(conn, status);
     fmx_conn_mark_dirty(conn);
 }
@@ -172,7 +174,7 @@ static unsigned parts_to_seal(const struct fmx_conn *conn, struct iovec *parts, 
     return count;
 }
 
-void fmx_conn_tls_seal(struct fmx_conn *conn)
+bool fmx_conn_tls_seal(struct fmx_conn *conn)
 {
     struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
     struct fmx_tls_sink sink = fmx_conn_tls_sink(conn);
@@ -180,14 +182,14 @@ void fmx_conn_tls_seal(struct fmx_conn *conn)
     size_t bytes;
 
     if (tls->phase != FMX_TLS_OPEN || tls->wire.bytes >= SEAL_BYTES_MAX) {
-        return;
+        return true;
     }
     unsigned count = parts_to_seal(conn, parts, &bytes);
     if (count > 0) {
         enum fmx_status status = fmx_tls_seal(tls->stream, parts, count, &sink);
         if (status != FMX_OK) {
             fmx_conn_abort(conn, status, 0);
-            return;
+            return false;
         }
         fmx_sendq_consume(&conn->sendq, &conn->shard->pool, bytes);
     }
@@ -196,6 +198,7 @@ void fmx_conn_tls_seal(struct fmx_conn *conn)
         tls->end_is_said = true;
         fmx_tls_end(tls->stream, &sink);
     }
+    return true;
 }
 
 /* ── records ── */
@@ -327,7 +330,8 @@ static void feed_open(struct fmx_conn *conn, fmx_slice span)
 
 static const struct fmx_tls_bounds *bounds_of(const struct fmx_conn *conn)
 {
-    static const struct fmx_tls_bounds of_clients = {.handshake_bytes_max = 262144,
+    static const struct fmx_tls_bounds of_clients = {.handshake_timeout_ms = UINT32_MAX,
+                                                     .handshake_bytes_max = 262144,
                                                      .handshake_records_max = 4096};
 
     if (conn->session.side == FMX_SIDE_CLIENT) {
@@ -345,6 +349,30 @@ static bool is_too_long(const struct fmx_conn *conn)
            tls->handshake_records > bounds->handshake_records_max;
 }
 
+static void shed(struct fmx_conn *conn)
+{
+    fmx_count(&conn->shard->counters.tls_shed, 1);
+    fmx_conn_abort(conn, FMX_TLS_BUSY, 0);
+}
+
+/*
+ * It has said something whole: it counts. Who has sent less is bounded like one that says nothing,
+ * by the sessions there may be and by time.
+ */
+static void enter(struct fmx_conn *conn)
+{
+    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
+
+    if (!fmx_handshakes_enter(conn)) {
+        shed(conn);
+    } else if (conn->shard->handshakes.limits.unfinished_per_address_max > 0) {
+        tls->phase = FMX_TLS_NAMING;
+        fmx_conn_ask_peer_name(conn, &tls->name, false);
+    } else {
+        fmx_handshakes_queue(conn);
+    }
+}
+
 /*
  * Can a step be made? It may be the last, so what has come is judged only if it is not, or if no
  * step can be made of it.
@@ -358,8 +386,10 @@ static void look_for_step(struct fmx_conn *conn)
     enum fmx_status status = measure(fmx_carry_span(tls->records), &whole_bytes, &count);
     if (status < 0) {
         fmx_conn_tls_fail(conn, status);
-    } else if (count > 0) {
+    } else if (count > 0 && tls->is_counted) {
         fmx_handshakes_queue(conn);
+    } else if (count > 0) {
+        enter(conn);
     } else if (is_too_long(conn)) {
         fmx_conn_tls_fail(conn, FMX_TLS_TOO_LONG);
     }
@@ -453,7 +483,6 @@ static void done(struct fmx_conn *conn)
     if (conn->session.side == FMX_SIDE_CLIENT) {
         shard->options->role->on_open(conn);
     } else {
-        fmx_handshakes_settle_rate(shard, tls->stream);
         fmx_conn_arm(conn, shard->now_ns + shard->options->connect_timeout_ns);
     }
 }
@@ -481,6 +510,7 @@ void fmx_conn_tls_stepped(struct fmx_conn *conn, enum fmx_status status, fmx_sli
         fmx_conn_join(conn);
         return;
     }
+    fmx_handshakes_settle_rate(conn, status);
     if (status == FMX_OK) {
         done(conn);
         feed_rest(conn, left);
@@ -503,21 +533,14 @@ void fmx_conn_tls_stepped(struct fmx_conn *conn, enum fmx_status status, fmx_sli
 
 static void begin_server(struct fmx_conn *conn)
 {
-    struct fmx_handshakes *handshakes = &conn->shard->handshakes;
     struct fmx_conn_tls *tls = fmx_handshakes_add(conn);
 
     if (tls == NULL) {
-        fmx_count(&conn->shard->counters.tls_shed, 1);
-        fmx_conn_abort(conn, FMX_TLS_BUSY, 0);
+        fmx_conn_abort(conn, FMX_LIMIT_MEMORY, 0);
         return;
     }
-    fmx_conn_arm(conn, conn->shard->now_ns + bounds_of(conn)->handshake_timeout_ms * FMX_NS_PER_MS);
-    if (handshakes->limits.unfinished_per_address_max > 0) {
-        tls->phase = FMX_TLS_NAMING;
-        fmx_conn_ask_peer_name(conn, &tls->name, false);
-    } else {
-        tls->phase = FMX_TLS_LISTENING;
-    }
+    tls->phase = FMX_TLS_LISTENING;
+    fmx_conn_arm(conn, conn->shard->now_ns + fmx_conn_tls_handshake_ns(conn));
 }
 
 bool fmx_conn_tls_decide(struct fmx_conn *conn, uint8_t first_byte)
@@ -550,27 +573,22 @@ void fmx_conn_tls_on_peer_name(struct fmx_conn *conn, bool is_known)
         fmx_conn_ask_peer_name(conn, &tls->name, true);
         return;
     }
-    tls->phase = FMX_TLS_LISTENING;
     if (is_known) {
         tls->source = fmx_sources_take(&handshakes->sources, &tls->name,
                                        handshakes->limits.unfinished_per_address_max);
         if (tls->source == 0) {
-            fmx_count(&conn->shard->counters.tls_shed, 1);
-            fmx_conn_abort(conn, FMX_TLS_BUSY, 0);
+            shed(conn);
             return;
         }
     }
-    look_for_step(conn);
-    if (conn->is_paused) {
-        fmx_conn_mark_ready(conn);
-    }
+    fmx_handshakes_queue(conn);
 }
 
 enum fmx_status fmx_conn_use_tls(struct fmx_conn *conn, struct fmx_tls_stream *stream)
 {
     struct fmx_conn_tls *tls = fmx_handshakes_add(conn);
 
-    if (tls == NULL) {
+    if (tls == NULL || !fmx_handshakes_enter(conn)) {
         fmx_tls_stream_close(stream);
         fmx_conn_abort(conn, FMX_LIMIT_MEMORY, 0);
         return FMX_LIMIT_MEMORY;
@@ -587,6 +605,11 @@ void fmx_conn_tls_begin(struct fmx_conn *conn)
 }
 
 /* ── time ── */
+
+uint64_t fmx_conn_tls_handshake_ns(const struct fmx_conn *conn)
+{
+    return bounds_of(conn)->handshake_timeout_ms * FMX_NS_PER_MS;
+}
 
 static uint64_t record_deadline_ns(const struct fmx_conn *conn)
 {

@@ -1,15 +1,16 @@
 /*
  * conn_tls.h — TLS under a connection: from the first byte to an open stream, and records both ways
  *
- *     accepted, first byte 0x16          dialled with fmx_conn_use_tls, connected
+ *     accepted, first byte 0x16             dialled with fmx_conn_use_tls, connected
  *              │                                   │
  *              ▼                                   │
- *     NAMING ── the peer's address, counted        │
- *              │                                   │
- *              ▼                                   ▼
- *     QUEUED ◄──── a whole record has come ──── LISTENING ◄─┐
- *              │   for its turn, or the rate                │ more is wanted
- *              ▼                                            │
+ *     LISTENING ── the first whole record ──► NAMING: the peer's address; counted from here on
+ *         ▲    │                                   │
+ *         │    │ a whole record                    │
+ *         │    ▼                                   │
+ *         │  QUEUED ◄──────────────────────────────┘
+ *         │    │   for its turn, or the rate
+ *         │    ▼
  *     STEPPING ── on a worker, or here within the budget ───┘
  *              │ done
  *              ▼
@@ -61,12 +62,14 @@ struct fmx_conn_tls {
     struct fmx_carry *records; /* no whole one, or they wait for their turn */
     struct fmx_sendq wire;     /* sealed, on its way to the kernel */
     uint64_t begun_ns;
-    uint64_t waiting_ns; /* QUEUED: since when; OPEN: since when a record is incomplete, or 0 */
+    uint64_t waiting_ns; /* OPEN: since when a record is incomplete, or 0 */
     uint32_t conn;       /* slot of its connection */
     uint32_t next;       /* QUEUED: the next in the queue, from 1 */
     uint32_t handshake_bytes;
     uint16_t handshake_records;
     uint8_t phase;           /* enum fmx_tls_phase */
+    bool is_counted : 1;     /* among the shard's unfinished handshakes */
+    bool is_charged_rsa : 1; /* and for what RSA costs more */
     bool is_charged : 1;     /* the rate has been taken from */
     bool is_delayed : 1;     /* counted as such */
     bool is_asked_again : 1; /* NAMING: for the whole of a long name */
@@ -116,8 +119,11 @@ struct fmx_carry *fmx_conn_tls_detach_records(struct fmx_conn *conn);
 /* Ends the connection for a failure of TLS; its alert, already queued, still leaves. */
 void fmx_conn_tls_fail(struct fmx_conn *conn, enum fmx_status status);
 
-/* Seals what is queued, as much as goes into one send. */
-void fmx_conn_tls_seal(struct fmx_conn *conn);
+/* Seals what is queued, as much as goes into one send. False: the connection has been aborted. */
+bool fmx_conn_tls_seal(struct fmx_conn *conn);
+
+/* How long its handshake may take; of a client without an end, since it has its own deadline. */
+uint64_t fmx_conn_tls_handshake_ns(const struct fmx_conn *conn);
 
 /* The session is over: close_notify follows what is queued, and a handshake is given up. */
 void fmx_conn_tls_end(struct fmx_conn *conn);

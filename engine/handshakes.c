@@ -5,7 +5,8 @@
  *                 step waits in one queue, first come first served, and goes to a worker, or is
  *                 made here after all else of a turn has been done and sent, within a budget
  * Words:          step: one call of fmx_tls_handshake; rate: full ECDSA handshakes a second are
- *                 begun; a resumed one costs less of it, RSA more, which is known afterwards
+ *                 begun; a resumed one costs less of it, RSA more, which is known afterwards;
+ *                 begun: has been paid for, so it goes before those that have not
  * Invariants:     (1) a connection is in the queue, or with a worker, or neither; while it is in
  *                 either it cannot be freed (tls_waits) (2) `unfinished` and the counts of
  *                 addresses go down exactly once, when the handshake is done or given up
@@ -65,22 +66,31 @@ static bool has_plaintext_room(struct fmx_handshakes *handshakes)
 struct fmx_conn_tls *fmx_handshakes_add(struct fmx_conn *conn)
 {
     struct fmx_handshakes *handshakes = &conn->shard->handshakes;
-    bool is_server = conn->session.side == FMX_SIDE_SERVER;
 
-    if ((is_server && handshakes->unfinished >= handshakes->limits.unfinished_max) ||
-        !has_plaintext_room(handshakes)) {
+    if (!has_plaintext_room(handshakes)) {
         return NULL;
     }
     struct fmx_conn_tls *tls = fmx_slab_take(&handshakes->conns);
-    if (tls == NULL) {
-        return NULL;
+    if (tls != NULL) {
+        tls->conn = conn->slot.index;
+        tls->begun_ns = conn->shard->now_ns;
+        conn->tls = tls->slot.index + 1;
     }
-    tls->conn = conn->slot.index;
-    tls->begun_ns = conn->shard->now_ns;
-    conn->tls = tls->slot.index + 1;
+    return tls;
+}
+
+bool fmx_handshakes_enter(struct fmx_conn *conn)
+{
+    struct fmx_handshakes *handshakes = &conn->shard->handshakes;
+
+    if (conn->session.side == FMX_SIDE_SERVER &&
+        handshakes->unfinished >= handshakes->limits.unfinished_max) {
+        return false;
+    }
+    fmx_conn_tls_of(conn)->is_counted = true;
     handshakes->unfinished++;
     fmx_count(&conn->shard->counters.tls_unfinished_now, 1);
-    return tls;
+    return true;
 }
 
 void fmx_handshakes_leave(struct fmx_conn *conn)
@@ -88,10 +98,13 @@ void fmx_handshakes_leave(struct fmx_conn *conn)
     struct fmx_handshakes *handshakes = &conn->shard->handshakes;
     struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
 
-    fmx_sources_give(&handshakes->sources, tls->source);
-    tls->source = 0;
-    handshakes->unfinished--;
-    fmx_count_down(&conn->shard->counters.tls_unfinished_now, 1);
+    if (tls->is_counted) {
+        fmx_sources_give(&handshakes->sources, tls->source);
+        tls->source = 0;
+        tls->is_counted = false;
+        handshakes->unfinished--;
+        fmx_count_down(&conn->shard->counters.tls_unfinished_now, 1);
+    }
 }
 
 /* ── the rate ── */
@@ -114,39 +127,58 @@ static void charge(struct fmx_shard *shard)
     handshakes->paid_ns = from_ns + full_cost_ns(handshakes);
 }
 
-void fmx_handshakes_settle_rate(struct fmx_shard *shard, const struct fmx_tls_stream *stream)
+/*
+ * RSA is paid for as soon as it has been made: who goes away after the first step has had it too.
+ * What resuming saves is known at the end.
+ */
+void fmx_handshakes_settle_rate(struct fmx_conn *conn, enum fmx_status status)
 {
-    struct fmx_handshakes *handshakes = &shard->handshakes;
+    struct fmx_handshakes *handshakes = &conn->shard->handshakes;
+    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
     uint64_t full_ns = full_cost_ns(handshakes);
     struct fmx_tls_facts facts;
 
-    fmx_tls_stream_facts(stream, &facts);
-    if (facts.resumed) {
-        uint64_t shares = facts.version == FMX_TLS_13 ? RESUMED_13_SHARES : RESUMED_SHARES;
-        handshakes->paid_ns -= full_ns - full_ns / shares;
-    } else if (fmx_tls_stream_used_rsa(stream)) {
+    if (!tls->is_charged) {
+        return;
+    }
+    if (!tls->is_charged_rsa && fmx_tls_stream_used_rsa(tls->stream)) {
+        tls->is_charged_rsa = true;
         handshakes->paid_ns += (RSA_COSTS - 1) * full_ns;
+    }
+    if (status == FMX_OK) {
+        fmx_tls_stream_facts(tls->stream, &facts);
+        if (facts.resumed) {
+            uint64_t shares = facts.version == FMX_TLS_13 ? RESUMED_13_SHARES : RESUMED_SHARES;
+            handshakes->paid_ns -= full_ns - full_ns / shares;
+        }
     }
 }
 
 /* ── the queue ── */
 
+/* The server's side only: a client has its own deadline, and its owner a rate of his own. */
+static bool is_begun(const struct fmx_conn *conn, const struct fmx_conn_tls *tls)
+{
+    return tls->is_charged || conn->session.side == FMX_SIDE_CLIENT;
+}
+
 void fmx_handshakes_queue(struct fmx_conn *conn)
 {
     struct fmx_handshakes *handshakes = &conn->shard->handshakes;
     struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
+    struct fmx_handshake_queue *queue =
+        is_begun(conn, tls) ? &handshakes->begun : &handshakes->fresh;
 
     FMX_ASSERT(!conn->tls_waits);
     conn->tls_waits = true;
     tls->phase = FMX_TLS_QUEUED;
-    tls->waiting_ns = conn->shard->now_ns;
     tls->next = 0;
-    if (handshakes->first == 0) {
-        handshakes->first = conn->tls;
+    if (queue->first == 0) {
+        queue->first = conn->tls;
     } else {
-        fmx_conn_tls_at(conn->shard, handshakes->last)->next = conn->tls;
+        fmx_conn_tls_at(conn->shard, queue->last)->next = conn->tls;
     }
-    handshakes->last = conn->tls;
+    queue->last = conn->tls;
 }
 
 static struct fmx_conn *conn_of(struct fmx_shard *shard, const struct fmx_conn_tls *tls)
@@ -154,65 +186,82 @@ static struct fmx_conn *conn_of(struct fmx_shard *shard, const struct fmx_conn_t
     return fmx_slab_at(&shard->conns, tls->conn);
 }
 
-/* The server's side only: a client has its own deadline, and its owner a rate of his own. */
-static bool must_wait(struct fmx_shard *shard, const struct fmx_conn *conn,
-                      struct fmx_conn_tls *tls)
+static struct fmx_conn *take_first(struct fmx_shard *shard, struct fmx_handshake_queue *queue)
 {
-    if (conn->session.side == FMX_SIDE_CLIENT || conn->state >= FMX_CONN_ENDING ||
-        tls->is_charged) {
-        return false;
+    struct fmx_conn_tls *tls = fmx_conn_tls_at(shard, queue->first);
+    struct fmx_conn *conn = conn_of(shard, tls);
+
+    queue->first = tls->next;
+    conn->tls_waits = false;
+    return conn;
+}
+
+/* Nobody is left to shake hands with, or he has waited too long to wait for the rest. */
+static bool is_vain(const struct fmx_conn *conn, const struct fmx_conn_tls *tls)
+{
+    uint64_t timeout_ns = fmx_conn_tls_handshake_ns(conn);
+
+    return conn->peer_ended || conn->shard->now_ns - tls->begun_ns > timeout_ns / 2;
+}
+
+static void give_up(struct fmx_conn *conn)
+{
+    if (conn->peer_ended) {
+        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+    } else {
+        fmx_count(&conn->shard->counters.tls_shed, 1);
+        fmx_conn_abort(conn, FMX_TLS_BUSY, 0);
     }
-    if (!rate_allows(shard)) {
-        if (!tls->is_delayed) {
-            tls->is_delayed = true;
-            fmx_count(&shard->counters.tls_delayed, 1);
-        }
-        return true;
-    }
-    tls->is_charged = true;
-    charge(shard);
-    return false;
 }
 
-static bool is_stale(struct fmx_shard *shard, const struct fmx_conn *conn,
-                     const struct fmx_conn_tls *tls)
+static struct fmx_conn *pop_begun(struct fmx_shard *shard)
 {
-    const struct fmx_tls_context *context = shard->listeners[conn->listener].tls;
+    struct fmx_handshake_queue *queue = &shard->handshakes.begun;
 
-    return conn->session.side == FMX_SIDE_SERVER && context != NULL &&
-           shard->now_ns - tls->begun_ns >
-               fmx_tls_context_bounds(context)->handshake_timeout_ms * FMX_NS_PER_MS / 2;
-}
-
-static void shed(struct fmx_conn *conn)
-{
-    fmx_count(&conn->shard->counters.tls_shed, 1);
-    fmx_conn_abort(conn, FMX_TLS_BUSY, 0);
-}
-
-/* A connection that waits too long in front is shed, so that those behind it still get through. */
-static struct fmx_conn *pop(struct fmx_shard *shard)
-{
-    struct fmx_handshakes *handshakes = &shard->handshakes;
-
-    while (handshakes->first != 0) {
-        struct fmx_conn_tls *tls = fmx_conn_tls_at(shard, handshakes->first);
-        struct fmx_conn *conn = conn_of(shard, tls);
-        bool is_late = !tls->is_charged && is_stale(shard, conn, tls);
-        if (!is_late && must_wait(shard, conn, tls)) {
-            return NULL;
-        }
-        handshakes->first = tls->next;
-        conn->tls_waits = false;
-        if (conn->state < FMX_CONN_ENDING && !is_late) {
-            return conn;
-        }
+    while (queue->first != 0) {
+        struct fmx_conn *conn = take_first(shard, queue);
         if (conn->state < FMX_CONN_ENDING) {
-            shed(conn);
+            return conn;
         }
         fmx_conn_join(conn);
     }
     return NULL;
+}
+
+/* Those that are vain do not wait for the rate, and cost nothing of it. */
+static struct fmx_conn *pop_fresh(struct fmx_shard *shard)
+{
+    struct fmx_handshake_queue *queue = &shard->handshakes.fresh;
+
+    while (queue->first != 0) {
+        struct fmx_conn_tls *tls = fmx_conn_tls_at(shard, queue->first);
+        struct fmx_conn *conn = conn_of(shard, tls);
+        bool has_ended = conn->state >= FMX_CONN_ENDING;
+        if (!has_ended && is_vain(conn, tls)) {
+            give_up(conn);
+            has_ended = true;
+        }
+        if (!has_ended && !rate_allows(shard)) {
+            fmx_count(&shard->counters.tls_delayed, !tls->is_delayed);
+            tls->is_delayed = true;
+            return NULL;
+        }
+        (void)take_first(shard, queue);
+        if (!has_ended) {
+            tls->is_charged = true;
+            charge(shard);
+            return conn;
+        }
+        fmx_conn_join(conn);
+    }
+    return NULL;
+}
+
+static struct fmx_conn *pop(struct fmx_shard *shard)
+{
+    struct fmx_conn *conn = pop_begun(shard);
+
+    return conn != NULL ? conn : pop_fresh(shard);
 }
 
 /* ── steps ── */
@@ -269,29 +318,10 @@ static void step(struct fmx_conn *conn)
     }
 }
 
-static void make_steps(struct fmx_shard *shard)
-{
-    const struct fmx_handshakes *handshakes = &shard->handshakes;
-    uint64_t end_ns = fmx_ring_now(shard->ring) + handshakes->limits.turn_budget_us * 1000ull;
-    struct fmx_conn *conn;
-
-    while (fmx_ring_now(shard->ring) < end_ns && (conn = pop(shard)) != NULL) {
-        shard->handshakes.are_made_here = true;
-        step(conn);
-    }
-}
-
 /* Shards that leave the workers nothing of the processor make steps for them. */
-static void pass_on_steps(struct fmx_shard *shard)
+static void help_workers(struct fmx_shard *shard, uint64_t end_ns)
 {
-    const struct fmx_handshakes *handshakes = &shard->handshakes;
-    uint64_t end_ns = shard->now_ns + handshakes->limits.turn_budget_us * 1000ull;
-    struct fmx_conn *conn;
-
-    while ((conn = pop(shard)) != NULL) {
-        step(conn);
-    }
-    while (fmx_tls_pool_help(handshakes->pool, shard->index, shard->now_ns) &&
+    while (fmx_tls_pool_help(shard->handshakes.pool, shard->index, shard->now_ns) &&
            fmx_ring_now(shard->ring) < end_ns) {
     }
 }
@@ -299,12 +329,19 @@ static void pass_on_steps(struct fmx_shard *shard)
 void fmx_handshakes_go_on(struct fmx_shard *shard)
 {
     struct fmx_handshakes *handshakes = &shard->handshakes;
+    uint64_t end_ns = shard->now_ns + handshakes->limits.turn_budget_us * 1000ull;
+    struct fmx_conn *conn;
 
     handshakes->are_made_here = false;
+    if (fmx_handshakes_are_queued(handshakes)) {
+        end_ns = fmx_ring_now(shard->ring) + handshakes->limits.turn_budget_us * 1000ull;
+        while (fmx_ring_now(shard->ring) < end_ns && (conn = pop(shard)) != NULL) {
+            handshakes->are_made_here = handshakes->pool == NULL;
+            step(conn);
+        }
+    }
     if (handshakes->pool != NULL) {
-        pass_on_steps(shard);
-    } else if (handshakes->first != 0) {
-        make_steps(shard);
+        help_workers(shard, end_ns);
     }
 }
 
@@ -361,16 +398,24 @@ void fmx_handshakes_take(struct fmx_shard *shard)
 
 /* ── time ── */
 
+static uint64_t rate_next_ns(const struct fmx_handshakes *handshakes)
+{
+    return handshakes->paid_ns <= RATE_AHEAD_NS ? 0 : handshakes->paid_ns - RATE_AHEAD_NS;
+}
+
+/* Times that are past mean at once. */
 uint64_t fmx_handshakes_next_ns(const struct fmx_shard *shard)
 {
     const struct fmx_handshakes *handshakes = &shard->handshakes;
+    uint64_t help_ns =
+        handshakes->pool == NULL ? UINT64_MAX : fmx_tls_pool_help_ns(handshakes->pool);
 
-    if (handshakes->first == 0) {
-        return UINT64_MAX;
-    }
-    const struct fmx_conn_tls *tls = fmx_conn_tls_at(shard, handshakes->first);
-    if (tls->is_charged || handshakes->paid_ns <= RATE_AHEAD_NS) {
+    if (handshakes->begun.first != 0) {
         return 0;
     }
-    return handshakes->paid_ns - RATE_AHEAD_NS; /* perhaps long past: at once */
+    if (handshakes->fresh.first == 0) {
+        return help_ns;
+    }
+    uint64_t rate_ns = rate_next_ns(handshakes);
+    return rate_ns < help_ns ? rate_ns : help_ns;
 }

@@ -399,7 +399,7 @@ static void flush_dirty(struct fmx_shard *shard)
 /* After all else has been sent: what is made here takes its time, and is dealt with next turn. */
 static void go_on_with_handshakes(struct fmx_shard *shard)
 {
-    if (shard->handshakes.first != 0) {
+    if (fmx_handshakes_are_queued(&shard->handshakes)) {
         fmx_ring_submit(shard->ring);
     }
     fmx_handshakes_go_on(shard);

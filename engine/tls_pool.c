@@ -3,8 +3,8 @@
  *
  * Why it is so:   a full handshake is a tenth to a whole millisecond of arithmetic, an age for the
  *                 tens of thousands of sessions beside it. Some ten thousand steps a second are few
- *                 enough for one queue under one lock. Workers run as SCHED_IDLE: a shard that wakes
- *                 takes the processor from one at once, where a nice value lets it wait for
+ *                 enough for one queue under one lock. Workers run as SCHED_IDLE: a shard that
+ *                 wakes takes the processor from one at once, where a nice value lets it wait for
  *                 milliseconds. Where nothing is left for them, shards help
  * Invariants:     (1) a stream is with a worker or with its shard, never both (2) each job comes
  *                 back, and its shard is woken
@@ -179,11 +179,16 @@ void fmx_tls_pool_push(struct fmx_tls_pool *pool, struct fmx_tls_job *job)
     pthread_mutex_unlock(&pool->lock);
 }
 
-bool fmx_tls_pool_help(struct fmx_tls_pool *pool, unsigned thread, uint64_t now_ns)
+uint64_t fmx_tls_pool_help_ns(const struct fmx_tls_pool *pool)
 {
     uint64_t moved_ns = atomic_load_explicit(&pool->moved_ns, memory_order_relaxed);
 
-    if (moved_ns == 0 || now_ns < moved_ns + STALL_NS) {
+    return moved_ns == 0 ? UINT64_MAX : moved_ns + STALL_NS;
+}
+
+bool fmx_tls_pool_help(struct fmx_tls_pool *pool, unsigned thread, uint64_t now_ns)
+{
+    if (now_ns < fmx_tls_pool_help_ns(pool)) {
         return false;
     }
     pthread_mutex_lock(&pool->lock);

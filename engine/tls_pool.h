@@ -1,8 +1,8 @@
 /*
  * tls_pool.h — threads that make handshake steps for shards
  *
- * A job is lent: from push until it comes back, the stream in it is the worker's. It comes back by
- * `return_to`, and the bell of that shard is rung.
+ * A job is lent: from push until it comes back, the stream in it is the worker's. It comes back to
+ * its shard's handshakes.stepped, and the shard's bell is rung.
  */
 #ifndef ENGINE_TLS_POOL_H
 #define ENGINE_TLS_POOL_H
@@ -44,5 +44,8 @@ void fmx_tls_pool_push(struct fmx_tls_pool *pool, struct fmx_tls_job *job);
  * to one for a while: others keep them from the processor. False: there was no need. Any shard.
  */
 bool fmx_tls_pool_help(struct fmx_tls_pool *pool, unsigned thread, uint64_t now_ns);
+
+/* When help may be needed; UINT64_MAX: no job waits. Any thread. */
+uint64_t fmx_tls_pool_help_ns(const struct fmx_tls_pool *pool);
 
 #endif

@@ -6,7 +6,7 @@
  * Words:          scope — of a listener; sessions of one are not resumed at another, nor after the
  *                 authorities for client certificates have changed
  * Invariants:     a context with PSK agrees on TLS 1.2 at most: there is no such PSK in 1.3
- *                 a context whose client certificates are logins makes no tickets
+ *                 a context that asks for client certificates makes no tickets
  * Memory:         the context owns all but the tickets
  * Threads:        any
  * Not here:       which certificate a client gets: see hello.c; which chain is good: see verify.c
@@ -267,11 +267,15 @@ static void set_scope(const struct fmx_tls_context *context, const struct fmx_tl
     FMX_ASSERT(SSL_CTX_set_session_id_context(context->ssl, digest, sizeof digest) == 1);
 }
 
+/*
+ * Who has shown a certificate shows it each time: a ticket would outlive it, in 1.3 by days, and
+ * does not say whose it was.
+ */
 static void set_sessions(struct fmx_tls_context *context, const struct fmx_tls_server *options,
                          struct fmx_tls_tickets *tickets)
 {
     SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
-    if (tickets == NULL || !options->tickets || context->client_cert_is_login) {
+    if (tickets == NULL || !options->tickets || options->client_auth != FMX_TLS_CLIENT_AUTH_NONE) {
         (void)SSL_CTX_set_options(context->ssl, SSL_OP_NO_TICKET);
         return;
     }

@@ -50,7 +50,7 @@ struct fmx_tls_psk_source {
 
 /*
  * Reads all files. `tickets` is borrowed and outlives the context; NULL: no resumption. `scope`
- * keeps sessions of one listener from another: at most 32 bytes. FMX_OK with one reference; else
+ * keeps sessions of these settings from others: at most 32 bytes. FMX_OK with one reference; else
  * FMX_E_OPTION, FMX_SYS_FILE (errno set), FMX_LIMIT_MEMORY, with words that name field, file and
  * fix.
  */
@@ -132,7 +132,10 @@ void fmx_tls_end(struct fmx_tls_stream *stream, const struct fmx_tls_sink *sink)
 /* After the handshake. Slices live as long as the stream. */
 void fmx_tls_stream_facts(const struct fmx_tls_stream *stream, struct fmx_tls_facts *out_facts);
 
-/* Was the server's or our key an RSA key, so that the handshake was slow? After the handshake. */
+/*
+ * Is the server's or our key an RSA key, so that the handshake is slow? A server knows after its
+ * first step, a client after the handshake.
+ */
 bool fmx_tls_stream_used_rsa(const struct fmx_tls_stream *stream);
 
 /*

@@ -625,10 +625,11 @@ void fmx_gateway_stop(struct fmx_gateway *gateway, uint32_t drain_ms)
     }
 }
 
-/* The two threads first: they post to shards. What the shards release says nothing to the store. */
+/* The threads first: they post to shards, or log. What shards release says nothing to the store. */
 void fmx_gateway_close(struct fmx_gateway *gateway)
 {
     atomic_store(&gateway->is_stopping, true);
+    fmx_gateway_tls_stop(gateway->tls);
     if (gateway->devices != NULL) {
         fmx_devices_close(gateway->devices);
     }

@@ -148,10 +148,10 @@ static enum fmx_status copy_settings(struct offer *offer, const struct fmx_tls_s
 
 static bool wants_tickets(const struct fmx_tls_server *settings)
 {
-    return settings->tickets && !settings->client_cert_is_login;
+    return settings->tickets && settings->client_auth == FMX_TLS_CLIENT_AUTH_NONE;
 }
 
-/* A login by certificate is looked at anew each time: it may have ended its term meanwhile. */
+/* Certificates are looked at anew each time: their term may have ended meanwhile. */
 static enum fmx_status open_ring(struct fmx_gateway_tls *tls, struct offer *offer, char *error,
                                  size_t error_bytes)
 {

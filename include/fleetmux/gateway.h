@@ -132,7 +132,8 @@ struct fmx_gateway_options {
     size_t tls_count;                 /* 0 … 16, each with another name */
     struct fmx_tls_limits tls_limits;
     uint32_t backlog;            /* connections the kernel keeps waiting (4,096) */
-    uint32_t connect_timeout_ms; /* from TCP to a whole CONNECT, 100 … 600,000 (10,000) */
+    uint32_t connect_timeout_ms; /* from TCP to a whole CONNECT, 100 … 600,000 (10,000); with TLS to
+                                    its first byte, and again from the end of the handshake */
     struct fmx_limits limits;    /* the profile's, limits.h */
     const char *registry; /* platform: the file of registry.h; NULL: callbacks.on_device decides */
     const char *store; /* persistent sessions on disk: a file, made if needed; NULL: they end with

@@ -105,12 +105,13 @@ FMX_API void fmx_tls_server_init(struct fmx_tls_server *server);
 struct fmx_tls_limits {
     uint32_t workers; /* threads that do handshakes, 0 … 64; 0: shards do them, between their
                          turns' other work (0) */
-    uint32_t
-        turn_budget_us; /* of one turn of a shard that makes handshakes itself, 50 … 100,000 (500) */
-    uint32_t handshakes_per_second;      /* of a shard, in full ECDSA handshakes; RSA counts more,
+    uint32_t turn_budget_us;        /* of a turn, if the shard makes them, 50 … 100,000 (500) */
+    uint32_t handshakes_per_second; /* of a shard, in full ECDSA handshakes; RSA counts more,
                                        resumed less; 1 … 1,000,000 (4,000) */
-    uint32_t unfinished_max;             /* handshakes of a shard, 1 … 1,000,000 (1,000) */
-    uint32_t unfinished_per_address_max; /* of them from one address; 0: no bound (256) */
+    uint32_t unfinished_max;        /* handshakes of a shard, from their first whole record on,
+                                1 … 1,000,000 (1,000) */
+    uint32_t unfinished_per_address_max; /* of them from one address, or from one IPv6 network of 64
+                                            bits; 0: no bound (256) */
     uint32_t partial_record_timeout_ms;  /* until a record that has begun is there as a whole,
                                             100 … 600,000 (10,000) */
 };
