@@ -28,7 +28,7 @@
 #define LIFETIME_S           7200
 #define SUBSCRIBE_TOPICS_MAX 100u /* SUBACK's length fits one byte */
 
-static void append(struct floor_bytes *to, const void *bytes, size_t size)
+void floor_append(struct floor_bytes *to, const void *bytes, size_t size)
 {
     if (to->size + size > to->capacity) {
         to->capacity = 2 * (to->size + size);
@@ -69,7 +69,9 @@ void floor_on_close(struct floor *floor, uint32_t index)
     for (uint32_t i = 0; i < conn->topics_count; i++) {
         unsubscribe(&floor->topics[conn->first_topic + i], index);
     }
+    floor_tls_end(conn);
     wipe(&conn->out);
+    wipe(&conn->wire);
     wipe(&conn->sending);
     wipe(&conn->torn);
     conn->open = false;
@@ -87,7 +89,7 @@ void floor_queue(struct floor *floor, uint32_t index)
 
 static void reply(struct floor *floor, uint32_t index, const void *bytes, size_t size)
 {
-    append(&floor->conns[index].out, bytes, size);
+    floor_append(&floor->conns[index].out, bytes, size);
     floor_queue(floor, index);
 }
 
@@ -197,7 +199,7 @@ bool floor_on_bytes(struct floor *floor, uint32_t index, const uint8_t *bytes, s
     struct floor_bytes *torn = &floor->conns[index].torn;
     struct wire_frame frame;
     if (torn->size > 0) {
-        append(torn, bytes, size);
+        floor_append(torn, bytes, size);
         bytes = torn->at;
         size = torn->size;
     }
@@ -209,9 +211,24 @@ bool floor_on_bytes(struct floor *floor, uint32_t index, const uint8_t *bytes, s
         memmove(torn->at, bytes + done, size - done);
         torn->size = size - done;
     } else if (done < size) {
-        append(torn, bytes + done, size - done);
+        floor_append(torn, bytes + done, size - done);
     }
     return true;
+}
+
+bool floor_on_input(struct floor *floor, uint32_t index, const uint8_t *bytes, size_t size)
+{
+    return floor->tls ? floor_tls_on_bytes(floor, index, bytes, size)
+                      : floor_on_bytes(floor, index, bytes, size);
+}
+
+struct floor_bytes *floor_output(struct floor *floor, struct floor_conn *conn)
+{
+    if (!floor->tls) {
+        return &conn->out;
+    }
+    floor_tls_seal(floor, conn);
+    return &conn->wire;
 }
 
 static int open_listener(uint16_t port)
@@ -260,14 +277,22 @@ static bool parse_number(const char *text, long min, long max, long *out_value)
     return end != text && *end == '\0' && *out_value >= min && *out_value <= max;
 }
 
-static bool parse_options(int argc, char **argv, struct floor *floor, bool *out_epoll,
-                          long *out_port)
+struct choice {
+    bool epoll;
+    long port;
+    const char *cert;
+    const char *key;
+};
+
+static bool parse_options(int argc, char **argv, struct floor *floor, struct choice *out_choice)
 {
     static const struct option options[] = {
         {"api", required_argument, NULL, 'a'},
         {"port", required_argument, NULL, 'p'},
         {"cpu", required_argument, NULL, 'c'},
         {"buffer", required_argument, NULL, 'b'},
+        {"cert", required_argument, NULL, 'C'},
+        {"key", required_argument, NULL, 'K'},
         {NULL, 0, NULL, 0},
     };
     int key;
@@ -275,39 +300,43 @@ static bool parse_options(int argc, char **argv, struct floor *floor, bool *out_
     bool good = true;
     while (good && (key = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (key == 'a') {
-            *out_epoll = strcmp(optarg, "epoll") == 0;
-            good = *out_epoll || strcmp(optarg, "uring") == 0;
+            out_choice->epoll = strcmp(optarg, "epoll") == 0;
+            good = out_choice->epoll || strcmp(optarg, "uring") == 0;
         } else if (key == 'p') {
-            good = parse_number(optarg, 1, 65535, out_port);
+            good = parse_number(optarg, 1, 65535, &out_choice->port);
         } else if (key == 'c') {
             good = parse_number(optarg, 0, 1023, &number) && pin((size_t)number);
         } else if (key == 'b') {
             good = parse_number(optarg, 512, 1 << 20, &number);
             floor->buffer_bytes = (uint32_t)number;
+        } else if (key == 'C') {
+            out_choice->cert = optarg;
+        } else if (key == 'K') {
+            out_choice->key = optarg;
         } else {
             good = false;
         }
     }
-    return good && optind == argc;
+    return good && optind == argc && !out_choice->cert == !out_choice->key;
 }
 
 int main(int argc, char **argv)
 {
     struct floor floor = {.buffer_bytes = 32768};
-    bool epoll = false;
-    long port = 1883;
-    if (!parse_options(argc, argv, &floor, &epoll, &port)) {
+    struct choice choice = {.port = 1883};
+    if (!parse_options(argc, argv, &floor, &choice)) {
         fprintf(stderr, "usage: bench_floor [--api uring|epoll] [--port N] [--cpu N] "
-                        "[--buffer BYTES]\n");
+                        "[--buffer BYTES] [--cert FILE --key FILE]\n");
         return 2;
     }
-    if (!floor_open(&floor, (uint16_t)port)) {
+    if (!floor_open(&floor, (uint16_t)choice.port) ||
+        (choice.cert && !floor_tls_open(&floor, choice.cert, choice.key))) {
         return 1;
     }
     alarm(LIFETIME_S);
-    printf("listening 127.0.0.1:%ld\n", port);
+    printf("listening 127.0.0.1:%ld\n", choice.port);
     fflush(stdout);
-    if (epoll) {
+    if (choice.epoll) {
         floor_run_epoll(&floor);
     } else {
         floor_run_uring(&floor);

@@ -4,6 +4,8 @@
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H
 
+#include <openssl/base.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,10 +22,12 @@ struct floor_bytes {
 
 struct floor_conn {
     struct floor_bytes out;
+    struct floor_bytes wire;    /* TLS: records that wait */
     struct floor_bytes sending; /* io_uring: lent to the kernel */
     struct floor_bytes torn;    /* the first part of a packet */
     uint32_t first_topic;       /* what it subscribes to: topics_count from here on */
     uint32_t topics_count;
+    SSL *ssl; /* NULL: plain, or nothing has come */
     bool open;
     bool queued;
     bool in_flight; /* io_uring: a send; epoll: waits for room in the socket */
@@ -43,15 +47,28 @@ struct floor {
     uint32_t *queue;            /* connections with bytes to send at the end of this turn */
     uint32_t queue_count;
     uint32_t buffer_bytes;
+    struct floor_tls *tls; /* NULL: plain */
     int listener;
 };
 
 /* floor.c */
+void floor_append(struct floor_bytes *to, const void *bytes, size_t size);
 void floor_on_open(struct floor *floor, uint32_t index);
 void floor_on_close(struct floor *floor, uint32_t index);
 void floor_queue(struct floor *floor, uint32_t index);
-/* Relays what a connection sent; false when it is not MQTT. */
+/* Takes what a connection sent; false when it is not what it should be. */
+bool floor_on_input(struct floor *floor, uint32_t index, const uint8_t *bytes, size_t size);
+/* What waits to leave. */
+struct floor_bytes *floor_output(struct floor *floor, struct floor_conn *conn);
+/* Relays plaintext. */
 bool floor_on_bytes(struct floor *floor, uint32_t index, const uint8_t *bytes, size_t size);
+
+/* floor_tls.c: false means an explanation was printed, or that it is not TLS. */
+bool floor_tls_open(struct floor *floor, const char *cert, const char *key);
+bool floor_tls_on_bytes(struct floor *floor, uint32_t index, const uint8_t *bytes, size_t size);
+/* What waits in `out` becomes records in `wire`. */
+void floor_tls_seal(struct floor *floor, struct floor_conn *conn);
+void floor_tls_end(struct floor_conn *conn);
 
 /* Each runs until the process is ended; returns only when it cannot run. */
 void floor_run_uring(struct floor *floor);

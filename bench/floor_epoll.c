@@ -53,7 +53,7 @@ static void read_conn(struct floor *floor, uint32_t index)
     if (got < 0 && errno == EAGAIN) {
         return;
     }
-    if (got <= 0 || !floor_on_bytes(floor, index, input, (size_t)got)) {
+    if (got <= 0 || !floor_on_input(floor, index, input, (size_t)got)) {
         close_conn(floor, index);
     }
 }
@@ -61,7 +61,7 @@ static void read_conn(struct floor *floor, uint32_t index)
 static void send_out(struct floor *floor, int epoll, uint32_t index)
 {
     struct floor_conn *conn = &floor->conns[index];
-    struct floor_bytes *out = &conn->out;
+    struct floor_bytes *out = floor_output(floor, conn);
     ssize_t sent = send((int)index, out->at + out->begin, out->size - out->begin, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) {
         sent = (ssize_t)(out->size - out->begin); /* a broken one shows at its next read */
@@ -83,7 +83,7 @@ static void flush(struct floor *floor, int epoll)
     for (uint32_t i = 0; i < floor->queue_count; i++) {
         struct floor_conn *conn = &floor->conns[floor->queue[i]];
         conn->queued = false;
-        if (conn->open && !conn->in_flight && conn->out.size > 0) {
+        if (conn->open && !conn->in_flight && floor_output(floor, conn)->size > 0) {
             send_out(floor, epoll, floor->queue[i]);
         }
     }

@@ -73,13 +73,17 @@ static void close_conn(struct uring_floor *uf, uint32_t index)
 static void send_out(struct uring_floor *uf, uint32_t index)
 {
     struct floor_conn *conn = &uf->floor->conns[index];
-    if (conn->in_flight || conn->out.size == 0 || !conn->open) {
+    if (conn->in_flight || !conn->open) {
+        return;
+    }
+    struct floor_bytes *out = floor_output(uf->floor, conn);
+    if (out->size == 0) {
         return;
     }
     struct floor_bytes swap = conn->sending;
-    conn->sending = conn->out;
-    conn->out = swap;
-    conn->out.size = 0;
+    conn->sending = *out;
+    *out = swap;
+    out->size = 0;
     conn->in_flight = true;
     struct io_uring_sqe *sqe = take_entry(uf);
     io_uring_prep_send(sqe, (int)index, conn->sending.at, conn->sending.size,
@@ -133,7 +137,7 @@ static void on_receive(struct uring_floor *uf, const struct io_uring_cqe *cqe, u
     if (cqe->flags & IORING_CQE_F_BUFFER) {
         unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
         if (cqe->res > 0) {
-            floor_on_bytes(uf->floor, index,
+            floor_on_input(uf->floor, index,
                            uf->buffer_memory + (size_t)id * uf->floor->buffer_bytes,
                            (size_t)cqe->res);
         }
@@ -155,7 +159,7 @@ static void on_send(struct uring_floor *uf, uint32_t index)
     conn->in_flight = false;
     if (conn->closing) {
         close_conn(uf, index);
-    } else if (conn->out.size > 0) {
+    } else if (conn->out.size > 0 || conn->wire.size > 0) {
         floor_queue(uf->floor, index);
     }
 }

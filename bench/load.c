@@ -9,6 +9,8 @@
  */
 #include "bench/load.h"
 
+#include <openssl/ssl.h>
+
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -32,6 +34,7 @@ static const struct scenario SCENARIOS[] = {
     {"ingest", load_run_ingest, 50, 32, 32, 0, "publishers alone"},
     {"connect", load_run_connect, 5000, 1, 64, 0, "connect, CONNACK, and close at the end"},
     {"idle", load_run_idle, 10000, 1, 64, 5000, "connect at --rate, then hold for --seconds"},
+    {"storm", load_run_storm, 5000, 1, 200, 0, "connect, CONNACK, and close at once"},
 };
 #define SCENARIOS_COUNT (sizeof SCENARIOS / sizeof SCENARIOS[0])
 
@@ -53,6 +56,11 @@ enum option_key {
     KEY_NAME,
     KEY_TOPIC,
     KEY_CREDENTIALS,
+    KEY_SLICE,
+    KEY_TLS,
+    KEY_CAFILE,
+    KEY_TLS_RSA,
+    KEY_TLS_RESUME,
     KEY_CPU,
     KEY_SERVER_PID,
     KEY_JSON,
@@ -77,6 +85,11 @@ static const struct option LONG_OPTIONS[] = {
     {"name", required_argument, NULL, KEY_NAME},
     {"topic", required_argument, NULL, KEY_TOPIC},
     {"credentials", required_argument, NULL, KEY_CREDENTIALS},
+    {"slice", required_argument, NULL, KEY_SLICE},
+    {"tls", required_argument, NULL, KEY_TLS},
+    {"cafile", required_argument, NULL, KEY_CAFILE},
+    {"tls-rsa", no_argument, NULL, KEY_TLS_RSA},
+    {"tls-resume", no_argument, NULL, KEY_TLS_RESUME},
     {"cpu", required_argument, NULL, KEY_CPU},
     {"server-pid", required_argument, NULL, KEY_SERVER_PID},
     {"json", no_argument, NULL, KEY_JSON},
@@ -109,6 +122,11 @@ static void print_usage(void)
            "  --name TEXT        start of the client ids (bench)\n"
            "  --topic TEXT       of all messages; ###### becomes a number (bench/######)\n"
            "  --credentials FILE lines CLIENT_ID USER PASSWORD; without it clients are anonymous\n"
+           "  --slice MS         with --rate and --json: latencies also in parts of that length\n"
+           "  --tls 1.2|1.3      over TLS of this version\n"
+           "  --cafile FILE      TLS: check the server's certificate\n"
+           "  --tls-rsa          TLS: offer nothing but RSA certificates\n"
+           "  --tls-resume       TLS: all resume the session of the first\n"
            "  --cpu N            run on this core alone\n"
            "  --server-pid PID   also report this process's CPU time\n"
            "  --json             one line of JSON\n"
@@ -170,6 +188,17 @@ static bool parse_topic(const char *text, struct wire_topics *topics)
     return false;
 }
 
+static bool parse_tls(const char *text, struct load_options *options)
+{
+    options->tls = true;
+    options->tls_version = strcmp(text, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    if (strcmp(text, "1.2") == 0 || strcmp(text, "1.3") == 0) {
+        return true;
+    }
+    fprintf(stderr, "bench_load: --tls %s: write 1.2 or 1.3\n", text);
+    return false;
+}
+
 static bool parse_size_option(struct load_options *options, int key, const char *text)
 {
     switch (key) {
@@ -195,6 +224,8 @@ static bool parse_size_option(struct load_options *options, int key, const char 
         return parse_number(key, text, 0, 65000, &options->source_first);
     case KEY_FIRST:
         return parse_number(key, text, 0, 1000000000, &options->client_first);
+    case KEY_SLICE:
+        return parse_number(key, text, 10, 10000, &options->slice_ms);
     default:
         return false;
     }
@@ -214,6 +245,15 @@ static bool parse_option(struct load_options *options, int key, const char *text
     case KEY_CREDENTIALS:
         options->credentials = text;
         break;
+    case KEY_CAFILE:
+        options->cafile = text;
+        break;
+    case KEY_TLS_RSA:
+        options->tls_rsa = true;
+        break;
+    case KEY_TLS_RESUME:
+        options->tls_resume = true;
+        break;
     case KEY_JSON:
         options->json = true;
         break;
@@ -222,6 +262,8 @@ static bool parse_option(struct load_options *options, int key, const char *text
         break;
     case KEY_TOPIC:
         return parse_topic(text, &options->topics);
+    case KEY_TLS:
+        return parse_tls(text, options);
     case KEY_RATE:
         return parse_rate(text, &options->rate);
     case KEY_PORT:
@@ -253,6 +295,15 @@ static bool parse_options(struct load_options *options, int argc, char **argv)
             return false;
         }
     }
+}
+
+static bool check(const struct load_options *options)
+{
+    if (!options->tls && (options->cafile || options->tls_rsa || options->tls_resume)) {
+        fprintf(stderr, "bench_load: --cafile, --tls-rsa and --tls-resume need --tls\n");
+        return false;
+    }
+    return true;
 }
 
 static bool pin(int cpu)
@@ -293,7 +344,7 @@ int main(int argc, char **argv)
     };
     (void)wire_topics_parse(&options.topics, "bench/######");
     (void)prctl(PR_SET_TIMERSLACK, 1); /* short sleeps are short */
-    if (!parse_options(&options, argc - 1, argv + 1) || !pin(options.cpu)) {
+    if (!parse_options(&options, argc - 1, argv + 1) || !check(&options) || !pin(options.cpu)) {
         fprintf(stderr, "bench_load: see --help\n");
         return 2;
     }

@@ -7,20 +7,25 @@
 #include "bench/latency.h"
 #include "bench/wire.h"
 
+#include <openssl/base.h>
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #define LOAD_SOURCE_PORTS_MAX 7000u
 #define LOAD_PAYLOAD_MAX      (1u << 20)
 #define LOAD_SECOND_NS        1000000000ull
-#define LOAD_SPIN_NS          50000ull /* before a planned time this program no longer sleeps */
+#define LOAD_TLS_RAW_BYTES    (192u << 10) /* of one receive */
+#define LOAD_SPIN_NS          50000ull     /* before a planned time this program no longer sleeps */
 
 struct load_options {
     const char *host;
     const char *name;
     const char *credentials; /* file of "client_id user password"; NULL: anonymous */
+    const char *cafile;      /* TLS: who is trusted; NULL: anybody */
     struct wire_topics topics;
     uint16_t port;
     uint32_t seconds;
@@ -34,14 +39,26 @@ struct load_options {
     uint32_t ping_s;
     uint32_t source_first;
     uint32_t client_first;
-    double rate; /* a second; 0: as fast as it goes */
+    uint32_t slice_ms;    /* a plan's latencies also in parts of this length; 0: not */
+    uint16_t tls_version; /* 0x0303, 0x0304 */
+    double rate;          /* a second; 0: as fast as it goes */
     int cpu;
     int server_pid;
     bool json;
     bool histogram;
+    bool tls;
+    bool tls_rsa;
+    bool tls_resume;
 };
 
-enum load_state { LOAD_UNUSED, LOAD_GREETING, LOAD_SUBSCRIBING, LOAD_READY, LOAD_CLOSED };
+enum load_state {
+    LOAD_UNUSED,
+    LOAD_SHAKING,
+    LOAD_GREETING,
+    LOAD_SUBSCRIBING,
+    LOAD_READY,
+    LOAD_CLOSED
+};
 
 struct load_conn {
     int fd;
@@ -58,10 +75,12 @@ struct load_conn {
     uint8_t *unsent; /* what the socket did not take */
     size_t unsent_begin;
     size_t unsent_size; /* from unsent_begin on */
+    SSL *ssl;           /* NULL: plain */
 };
 
 struct load_net;
 struct load_logins;
+struct load_tls;
 
 /* What a scenario wants to hear of; any may be NULL. */
 struct load_events {
@@ -85,7 +104,9 @@ struct load_net {
     struct sockaddr_in server;
     uint8_t *input;
     struct load_logins *logins;
-    struct latency lag; /* how much later than planned connects began */
+    struct load_tls *tls; /* NULL: plain */
+    bool closes_at_once;  /* connections, when they are ready */
+    struct latency lag;   /* how much later than planned connects began */
 };
 
 /* CPU time and wall time between two marks. */
@@ -129,6 +150,27 @@ void load_logins_close(struct load_net *net);
 /* `room` is at least 64 bytes; what is returned may point into it. */
 struct wire_login load_login_of(const struct load_net *net, uint32_t index, char *room);
 
+/* load_tls.c: TLS of connections; false means an explanation was printed. */
+bool load_tls_open(struct load_net *net);
+void load_tls_close(struct load_net *net);
+/* Only one connection may be begun until it has brought a session. */
+bool load_tls_waits_for_session(const struct load_net *net);
+/* What load_tls_sealed returns after this begins the handshake. False: no memory. */
+bool load_tls_begin(struct load_net *net, struct load_conn *conn);
+void load_tls_end(struct load_net *net, struct load_conn *conn);
+/* Room for LOAD_TLS_RAW_BYTES, to be received into, and how many have come. */
+uint8_t *load_tls_raw(struct load_net *net);
+void load_tls_got(struct load_net *net, size_t size);
+/* 1: done, 0: more is to come, -1: failed. */
+int load_tls_shake(struct load_net *net, struct load_conn *conn);
+/* All plaintext of what has come; -1: the end. */
+ssize_t load_tls_read(struct load_net *net, struct load_conn *conn, uint8_t *to, size_t room);
+bool load_tls_seal(struct load_conn *conn, const void *bytes, size_t size);
+/* What the calls before have made, to be sent now; it dies with the next call. */
+const uint8_t *load_tls_sealed(struct load_net *net, size_t *out_size);
+/* Returns how many should have resumed, and have not. */
+uint32_t load_tls_report(const struct load_net *net);
+
 /* load_report.c */
 struct load_mark load_mark_take(const struct load_options *options);
 void load_report_begin(const struct load_options *options, const char *scenario);
@@ -136,7 +178,7 @@ void load_report(const char *name, const char *unit, double value);
 void load_report_cpu(struct load_mark from, struct load_mark to, double messages);
 void load_report_latency(const struct latency *latency);
 void load_report_lag(const struct latency *lag);
-void load_report_histogram(const struct latency *latency);
+void load_report_histogram(const char *name, const struct latency *latency);
 void load_report_end(void);
 
 /* One function per scenario; each returns the exit status. */
@@ -146,5 +188,6 @@ int load_run_fanout(const struct load_options *options);
 int load_run_ingest(const struct load_options *options);
 int load_run_connect(const struct load_options *options);
 int load_run_idle(const struct load_options *options);
+int load_run_storm(const struct load_options *options);
 
 #endif

@@ -17,6 +17,7 @@
 #define STALL_NS       (2 * LOAD_SECOND_NS)
 #define PACED_STALL_NS (10 * LOAD_SECOND_NS)
 #define TURN_NS        (LOAD_SECOND_NS / 20)
+#define SLICES_MAX     1000u
 #define FANOUT_FEW_MAX 10u /* topics of one SUBSCRIBE: WIRE_PACKET_ROOM */
 
 /* Subscribers come first, so that a connection's index is also its subscriber's. */
@@ -46,6 +47,7 @@ static void set_counts(struct flow *flow, uint32_t few)
 static bool allocate(struct flow *flow)
 {
     size_t row = (size_t)flow->publishers_count * flow->options->window;
+    bool sliced = flow->paced && flow->options->slice_ms > 0;
     flow->publishers = calloc(flow->publishers_count, sizeof *flow->publishers);
     flow->queue = calloc(flow->publishers_count, sizeof(struct flow_publisher *));
     flow->tracks = calloc(flow->tracks_count + 1, sizeof *flow->tracks);
@@ -54,7 +56,12 @@ static bool allocate(struct flow *flow)
     } else if (flow->shape == FLOW_INGEST) {
         flow->sent_ns = calloc(row, sizeof *flow->sent_ns);
     }
+    if (sliced) {
+        flow->slices_count = flow->options->seconds * 1000 / flow->options->slice_ms;
+        flow->slices = calloc(flow->slices_count + 1, sizeof *flow->slices);
+    }
     if (flow->publishers && flow->queue && flow->tracks && flow_prepare_batch(flow) &&
+        (!sliced || flow->slices) &&
         (flow->shape == FLOW_FANIN || flow->received_by || flow->sent_ns)) {
         return true;
     }
@@ -72,6 +79,12 @@ static bool check_options(const struct flow *flow, uint32_t few)
     if (flow->shape == FLOW_FANOUT && few > FANOUT_FEW_MAX) {
         fprintf(stderr, "bench_load: --few %u: fan-out takes at most %u publishers\n", few,
                 FANOUT_FEW_MAX);
+        return false;
+    }
+    if (flow->options->slice_ms > 0 &&
+        flow->options->seconds * 1000 / flow->options->slice_ms > SLICES_MAX) {
+        fprintf(stderr, "bench_load: --slice %u: more than %u parts\n", flow->options->slice_ms,
+                SLICES_MAX);
         return false;
     }
     if (flow->shape == FLOW_INGEST && flow->paced && flow->options->qos == 0) {
@@ -111,6 +124,7 @@ static void flow_close(struct flow *flow)
     free(flow->tracks);
     free(flow->received_by);
     free(flow->sent_ns);
+    free(flow->slices);
     free(flow->batch);
     free(flow->head);
     free(flow);
@@ -210,6 +224,22 @@ static bool report_faults(const struct flow *flow, bool stalled)
                0;
 }
 
+static void report_slices(const struct flow *flow)
+{
+    if (!flow->slices || !flow->options->json) {
+        return;
+    }
+    printf(", \"slices\": [");
+    for (uint32_t i = 0; i < flow->slices_count; i++) {
+        uint64_t begin_ns = flow->measure_from + i * (flow->options->slice_ms * 1000000ull);
+        printf("%s{\"begin\": %llu", i > 0 ? ", " : "", (unsigned long long)begin_ns);
+        load_report_histogram("histogram", &flow->slices[i].latency);
+        load_report_histogram("lag", &flow->slices[i].lag);
+        printf("}");
+    }
+    printf("]");
+}
+
 static void report(const struct flow *flow, struct load_mark from, struct load_mark to,
                    uint64_t delivered)
 {
@@ -223,7 +253,9 @@ static void report(const struct flow *flow, struct load_mark from, struct load_m
     if (flow->paced) {
         load_report("wanted", "msg/s", flow->options->rate * receivers);
         load_report_lag(&flow->lag);
+        report_slices(flow);
     }
+    (void)load_tls_report(&flow->net);
 }
 
 static int measure(struct flow *flow, const char *name)

@@ -8,6 +8,12 @@
 
 #define FLOW_ACKS_MAX 4096
 
+/* What was planned within a part of the measured time. */
+struct flow_slice {
+    struct latency latency;
+    struct latency lag;
+};
+
 /* Fan-in also is pairs: with as many subscribers as publishers. Ingest has no subscriber. */
 enum flow_shape { FLOW_FANIN, FLOW_FANOUT, FLOW_INGEST };
 
@@ -78,6 +84,8 @@ struct flow {
     struct flow_faults faults;
     struct latency latency;
     struct latency lag;
+    struct flow_slice *slices; /* NULL: not asked for */
+    uint32_t slices_count;
 };
 
 static inline uint16_t flow_packet_id(uint32_t sequence)
@@ -98,12 +106,26 @@ static inline void flow_enqueue(struct flow *flow, struct flow_publisher *publis
     }
 }
 
+/* NULL: none, or none is asked for. */
+static inline struct flow_slice *flow_slice_at(struct flow *flow, uint64_t planned_ns)
+{
+    if (!flow->slices) {
+        return NULL;
+    }
+    uint64_t number = (planned_ns - flow->measure_from) / (flow->options->slice_ms * 1000000ull);
+    return number < flow->slices_count ? &flow->slices[number] : NULL;
+}
+
 static inline void flow_add_latency(struct flow *flow, uint64_t sent_ns)
 {
     bool counts =
         flow->paced ? sent_ns >= flow->measure_from && sent_ns < flow->measure_to : flow->measuring;
     if (counts) {
+        struct flow_slice *slice = flow_slice_at(flow, sent_ns);
         latency_add(&flow->latency, flow->read_ns - sent_ns);
+        if (slice) {
+            latency_add(&slice->latency, flow->read_ns - sent_ns);
+        }
     }
 }
 

@@ -70,11 +70,12 @@ static bool report(struct hold *hold, struct load_mark from, struct load_mark to
     if (net->lag.count > 0) {
         load_report_lag(&net->lag);
     }
+    uint32_t not_resumed = load_tls_report(net);
     if (net->options->histogram) {
-        load_report_histogram(&hold->latency);
+        load_report_histogram("histogram", &hold->latency);
     }
     return net->ready_count == net->conns_count &&
-           net->dropped_count + unanswered + hold->wrong == 0;
+           net->dropped_count + unanswered + hold->wrong + not_resumed == 0;
 }
 
 /* Each session once in ping_s, evenly spread over that time. */
@@ -119,7 +120,7 @@ static void hold_all(struct hold *hold)
     (void)fprintf(stderr, "held %u\n", hold->net.ready_count);
 }
 
-static int run(const struct load_options *options, const char *name, bool holds)
+static int run(const struct load_options *options, const char *name, bool holds, bool storms)
 {
     struct hold *hold = calloc(1, sizeof *hold);
     if (!hold || !load_net_open(&hold->net, options, options->count)) {
@@ -128,6 +129,7 @@ static int run(const struct load_options *options, const char *name, bool holds)
     }
     hold->net.events = &HOLD_EVENTS;
     hold->net.user = hold;
+    hold->net.closes_at_once = storms;
     struct load_mark from = load_mark_take(options);
     load_net_dial(&hold->net, options->inflight, options->rate);
     struct load_mark to = load_mark_take(options);
@@ -144,10 +146,15 @@ static int run(const struct load_options *options, const char *name, bool holds)
 
 int load_run_connect(const struct load_options *options)
 {
-    return run(options, "connect", false);
+    return run(options, "connect", false, false);
 }
 
 int load_run_idle(const struct load_options *options)
 {
-    return run(options, "idle", true);
+    return run(options, "idle", true, false);
+}
+
+int load_run_storm(const struct load_options *options)
+{
+    return run(options, "storm", false, true);
 }

@@ -10,7 +10,8 @@
  * Invariants:     (1) bytes leave a connection in the order given: nothing is sent directly while
  *                 `unsent` holds something
  *                 (2) a packet handed to on_packet is whole
- * Memory:         an idle connection owns its struct alone; `torn` and `unsent` come and go
+ * Memory:         an idle connection owns its struct alone, and with TLS its SSL; `torn` and
+ *                 `unsent` come and go
  * Limits:         7,000 ports per source address; RLIMIT_NOFILE bounds the connections
  */
 #include "bench/load.h"
@@ -75,12 +76,13 @@ bool load_net_open(struct load_net *net, const struct load_options *options, uin
     for (uint32_t i = 0; i < conns_count; i++) {
         net->conns[i] = (struct load_conn){.fd = -1, .index = i};
     }
-    return load_logins_open(net);
+    return load_logins_open(net) && load_tls_open(net);
 }
 
 /* Closes with a reset, so that no port stays in TIME_WAIT. */
-static void close_conn(struct load_conn *conn)
+static void close_conn(struct load_net *net, struct load_conn *conn)
 {
+    load_tls_end(net, conn);
     if (conn->fd >= 0) {
         struct linger reset = {.l_onoff = 1, .l_linger = 0};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -99,12 +101,13 @@ static void close_conn(struct load_conn *conn)
 void load_net_close(struct load_net *net)
 {
     for (uint32_t i = 0; net->conns && i < net->conns_count; i++) {
-        close_conn(&net->conns[i]);
+        close_conn(net, &net->conns[i]);
     }
     if (net->epoll_fd >= 0) {
         close(net->epoll_fd);
     }
     load_logins_close(net);
+    load_tls_close(net);
     free(net->conns);
     free(net->input);
 }
@@ -119,7 +122,7 @@ static void lose_conn(struct load_net *net, struct load_conn *conn)
     } else {
         net->refused_count++;
     }
-    close_conn(conn);
+    close_conn(net, conn);
 }
 
 static void watch(struct load_net *net, struct load_conn *conn, int operation, bool output)
@@ -158,11 +161,9 @@ static ssize_t send_some(const struct load_conn *conn, const void *bytes, size_t
     return sent;
 }
 
-void load_net_send(struct load_net *net, struct load_conn *conn, const void *bytes, size_t size)
+/* As they are: with TLS, sealed. */
+static void send_bytes(struct load_net *net, struct load_conn *conn, const void *bytes, size_t size)
 {
-    if (conn->state == LOAD_CLOSED) {
-        return;
-    }
     size_t done = 0;
     if (conn->unsent_size == 0) {
         ssize_t sent = send_some(conn, bytes, size);
@@ -177,6 +178,29 @@ void load_net_send(struct load_net *net, struct load_conn *conn, const void *byt
         if (conn->fd >= 0 && !conn->watches_output) {
             watch(net, conn, EPOLL_CTL_MOD, true);
         }
+    }
+}
+
+static void send_sealed(struct load_net *net, struct load_conn *conn)
+{
+    size_t size;
+    const uint8_t *sealed = load_tls_sealed(net, &size);
+    if (size > 0) {
+        send_bytes(net, conn, sealed, size);
+    }
+}
+
+void load_net_send(struct load_net *net, struct load_conn *conn, const void *bytes, size_t size)
+{
+    if (conn->state == LOAD_CLOSED) {
+        return;
+    }
+    if (!conn->ssl) {
+        send_bytes(net, conn, bytes, size);
+    } else if (load_tls_seal(conn, bytes, size)) {
+        send_sealed(net, conn);
+    } else {
+        lose_conn(net, conn);
     }
 }
 
@@ -206,6 +230,9 @@ static void become_ready(struct load_net *net, struct load_conn *conn)
     conn->state = LOAD_READY;
     conn->ready_ns = load_now_ns();
     net->ready_count++;
+    if (net->closes_at_once) {
+        close_conn(net, conn);
+    }
 }
 
 static void on_connack(struct load_net *net, struct load_conn *conn, const struct wire_frame *frame)
@@ -300,9 +327,57 @@ static bool add_to_torn(struct load_conn *conn, const uint8_t *bytes, size_t siz
     return true;
 }
 
+static void greet(struct load_net *net, struct load_conn *conn)
+{
+    uint32_t seconds = net->options->seconds;
+    uint32_t keepalive_s =
+        seconds < KEEPALIVE_S / 2 || net->options->ping_s > 0 ? KEEPALIVE_S : 2 * seconds;
+    char room[64];
+    uint8_t packet[WIRE_PACKET_ROOM];
+    struct wire_login login = load_login_of(net, conn->index, room);
+    conn->state = LOAD_GREETING;
+    load_net_send(net, conn, packet, wire_connect_as(packet, &login, (uint16_t)keepalive_s));
+}
+
+/* Goes on with the handshake; -1: it has failed. */
+static int shake(struct load_net *net, struct load_conn *conn)
+{
+    int result = load_tls_shake(net, conn);
+    if (result == 1) {
+        greet(net, conn); /* leaves with what the handshake ends with */
+    } else {
+        send_sealed(net, conn);
+    }
+    return result;
+}
+
+/* As recv: plaintext; with TLS there may be none yet. */
+static ssize_t receive(struct load_net *net, struct load_conn *conn)
+{
+    uint8_t *to = net->input + conn->torn_size;
+    if (!conn->ssl) {
+        return recv(conn->fd, to, INPUT_BYTES, MSG_DONTWAIT);
+    }
+    ssize_t got = recv(conn->fd, load_tls_raw(net), LOAD_TLS_RAW_BYTES, MSG_DONTWAIT);
+    if (got <= 0) {
+        return got;
+    }
+    load_tls_got(net, (size_t)got);
+    if (conn->state == LOAD_SHAKING && shake(net, conn) < 0) {
+        return 0;
+    }
+    got = 0;
+    if (conn->state != LOAD_SHAKING && conn->state != LOAD_CLOSED) {
+        got = load_tls_read(net, conn, to, INPUT_BYTES);
+        send_sealed(net, conn);
+    }
+    errno = EAGAIN;
+    return got > 0 ? got : got < 0 ? 0 : -1;
+}
+
 static void read_conn(struct load_net *net, struct load_conn *conn)
 {
-    ssize_t got = recv(conn->fd, net->input + conn->torn_size, INPUT_BYTES, MSG_DONTWAIT);
+    ssize_t got = receive(net, conn);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -369,21 +444,21 @@ static int open_socket(const struct load_net *net, uint32_t index)
 
 static void dial(struct load_net *net, struct load_conn *conn, uint64_t planned_ns)
 {
-    uint32_t seconds = net->options->seconds;
-    uint32_t keepalive_s =
-        seconds < KEEPALIVE_S / 2 || net->options->ping_s > 0 ? KEEPALIVE_S : 2 * seconds;
-    char room[64];
-    uint8_t packet[WIRE_PACKET_ROOM];
-    struct wire_login login = load_login_of(net, conn->index, room);
     conn->started_ns = planned_ns;
-    conn->state = LOAD_GREETING;
+    conn->state = LOAD_SHAKING;
     conn->fd = open_socket(net, conn->index);
     if (conn->fd < 0) {
         lose_conn(net, conn);
         return;
     }
     watch(net, conn, EPOLL_CTL_ADD, false);
-    load_net_send(net, conn, packet, wire_connect_as(packet, &login, (uint16_t)keepalive_s));
+    if (!net->tls) {
+        greet(net, conn);
+    } else if (load_tls_begin(net, conn)) {
+        send_sealed(net, conn);
+    } else {
+        lose_conn(net, conn);
+    }
 }
 
 /* Begins what may begin now; returns how long nothing else will have to. */
@@ -391,7 +466,8 @@ static uint64_t dial_due(struct load_net *net, uint32_t *started, uint64_t begin
                          uint32_t inflight, double rate)
 {
     while (*started < net->conns_count &&
-           *started - net->ready_count - net->refused_count < inflight) {
+           *started - net->ready_count - net->refused_count < inflight &&
+           (*started == 0 || !load_tls_waits_for_session(net))) {
         uint64_t now_ns = load_now_ns();
         uint64_t due_ns = rate > 0 ? begin_ns + load_planned_ns(*started, rate) : now_ns;
         if (due_ns > now_ns) {

@@ -131,13 +131,13 @@ void load_report_lag(const struct latency *lag)
 }
 
 /* Pairs of upper edge in nanoseconds and count, so that several processes can be added up. */
-void load_report_histogram(const struct latency *latency)
+void load_report_histogram(const char *name, const struct latency *latency)
 {
     const char *comma = "";
     if (!as_json) {
         return;
     }
-    printf(", \"histogram\": [");
+    printf(", \"%s\": [", name);
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
         if (latency->buckets[i] > 0) {
             printf("%s[%llu, %llu]", comma, (unsigned long long)latency_upper_edge_ns(i),

@@ -116,7 +116,11 @@ uint64_t flow_send_due(struct flow *flow)
             return LOAD_SECOND_NS / 20;
         }
         if (due_ns >= flow->measure_from && due_ns < flow->measure_to) {
+            struct flow_slice *slice = flow_slice_at(flow, due_ns);
             latency_add(&flow->lag, now_ns - due_ns);
+            if (slice) {
+                latency_add(&slice->lag, now_ns - due_ns);
+            }
         }
         flow->planned++;
         publish(flow, publisher, 1, due_ns);

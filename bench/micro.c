@@ -18,7 +18,8 @@
  *                 prints "name ns_per_op"; a second line with "bytes" is the memory for each
  *                 subscription. The other ways to call it are for bench/micro, which makes the
  *                 table. Every figure holds what `loop_alone` shows: a loop and a call
- * Not here:       what is measured: micro_proto.c, micro_session.c, micro_engine.c, micro_router.c
+ * Not here:       what is measured: micro_proto.c, micro_session.c, micro_engine.c, micro_router.c,
+ *                 micro_tls.c
  */
 #include "bench/micro.h"
 #include "engine/clock.h"
@@ -47,7 +48,7 @@
 #define NAME_COLUMN 40
 
 static const struct micro_list *const lists[] = {&micro_proto, &micro_session, &micro_engine,
-                                                 &micro_router};
+                                                 &micro_router, &micro_tls};
 
 static uint64_t random_state = RANDOM_SEED;
 static volatile uint64_t sink; /* what is computed has to be used */

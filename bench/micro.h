@@ -40,6 +40,7 @@ extern const struct micro_list micro_proto;   /* framing, decode, encode */
 extern const struct micro_list micro_session; /* session, window, bucket */
 extern const struct micro_list micro_engine;  /* slab, timer, inbox, sendq, payload, histogram */
 extern const struct micro_list micro_router;  /* topics, router */
+extern const struct micro_list micro_tls;     /* records */
 
 /*
  * `local` calls `function` as another program would: neither woven into the loop around it nor made

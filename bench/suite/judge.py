@@ -11,7 +11,7 @@ from .measure import FOREIGN_LIMIT, LAG_LIMIT_US
 SATURATED = 0.93
 KEPT = 0.99         # of a plan's deliveries
 FAULTS = ("lost", "duplicated", "reordered", "corrupt", "unacknowledged", "acks_out_of_order",
-          "refused", "dropped", "unanswered", "stalled", "overrun")
+          "refused", "dropped", "unanswered", "stalled", "overrun", "not_resumed")
 SPEED = ("rate", "per_server_second", "latency", "calls")
 ALL = SPEED + ("memory",)
 

@@ -7,21 +7,24 @@ from .machine import CannotRun, bind_child, end
 
 CONNS_PER_LOAD = 19000      # one process; RLIMIT_NOFILE is often 20,000
 SOURCES_PER_LOAD = 3        # addresses that 19,000 connections need
-SUMS = ("connected", "refused", "dropped", "pings", "unanswered", "corrupt", "load_cpu")
+SUMS = ("connected", "refused", "dropped", "pings", "unanswered", "corrupt", "load_cpu",
+        "tls_full", "tls_resumed", "not_resumed")
 
 
 class Load:
     """One process. Says by lines on standard error how far it is."""
 
-    def __init__(self, scenario, settings, server, options):
+    def __init__(self, scenario, settings, server, options, policy=None):
         words = [f"{options.build}/bench/bench_load", scenario, "--json", "--port",
                  str(server.port), "--cpu", str(options.load_cpu), "--server-pid", str(server.pid)]
         for key, value in settings.items():
+            if value is False:
+                continue
             words += [f"--{key}"] if value is True else [f"--{key}", str(value)]
         self.settings, self.said, self.errors = settings, threading.Condition(), []
         try:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                            text=True, preexec_fn=bind_child({options.load_cpu}))
+                                            text=True, preexec_fn=bind_child({options.load_cpu}, policy))
         except FileNotFoundError:
             raise CannotRun(f"{words[0]} is not there: build bench_load, or name the folder of "
                             "the build with --build") from None
@@ -103,7 +106,7 @@ def merge(results):
         return results[0]
     merged = dict(results[0])
     for key in SUMS:
-        merged[key] = sum(r[key] for r in results)
+        merged[key] = sum(r.get(key, 0) for r in results)
     begin = min(r["begin"] for r in results)
     last = max(r["begin"] + 1e9 * r["connected"] / r["rate"] for r in results if r["rate"] > 0)
     merged["wall"] = (last - begin) / 1e9

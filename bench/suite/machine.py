@@ -14,6 +14,7 @@ import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGESIZE")
+REAL_TIME_PRIORITY = 10
 CPUIDLE = pathlib.Path("/sys/devices/system/cpu/cpuidle")
 
 
@@ -23,11 +24,17 @@ class CannotRun(Exception):
 
 # --- processes ------------------------------------------------------------------------------
 
-def bind_child(cpus):
-    """In the child: its cores, and an end with its parent."""
+def bind_child(cpus, policy=None):
+    """In the child: its cores, an end with its parent, and who goes first: "first" before all
+    others, "last" only when nobody else wants to.
+    """
     def prepare():
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
         os.sched_setaffinity(0, set(cpus))
+        if policy == "first":
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME_PRIORITY))
+        elif policy == "last":
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     return prepare
 
 
@@ -62,9 +69,9 @@ def server_times(pid):
     return {"cpu": cpu, "user": int(fields[11]) / TICK, "system": int(fields[12]) / TICK}
 
 
-def own_seconds(pid):
-    """CPU time of the server, of this program, and of the loads that have ended."""
-    total = server_times(pid)["cpu"]
+def own_seconds(pids):
+    """CPU time of these processes, of this program, and of the loads that have ended."""
+    total = sum(server_times(pid)["cpu"] for pid in pids)
     for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF):
         usage = resource.getrusage(who)
         total += usage.ru_utime + usage.ru_stime
@@ -74,12 +81,12 @@ def own_seconds(pid):
 class Foreign:
     """What others use of the cores between two moments."""
 
-    def __init__(self, pid):
-        self.pid = pid
-        self.begin, self.busy, self.own = time.monotonic(), busy_seconds(), own_seconds(pid)
+    def __init__(self, *pids):
+        self.pids = pids
+        self.begin, self.busy, self.own = time.monotonic(), busy_seconds(), own_seconds(pids)
 
     def share(self):
-        foreign = (busy_seconds() - self.busy) - (own_seconds(self.pid) - self.own)
+        foreign = (busy_seconds() - self.busy) - (own_seconds(self.pids) - self.own)
         return max(0.0, foreign / (time.monotonic() - self.begin) / os.cpu_count())
 
 

@@ -18,7 +18,7 @@ OVERRIDES = ("qos", "window", "count", "few", "inflight", "payload")
 def names_of_all():
     groups = scenarios.catalogue()
     single = [row.name for rows in groups.values() for row in rows]
-    return list(dict.fromkeys(["all", *groups, *programs.NAMES, *single]))
+    return list(dict.fromkeys(["all", *groups, *programs.NAMES, *programs.PARTS, *single]))
 
 
 def describe_scenarios():
@@ -26,7 +26,7 @@ def describe_scenarios():
     for group, rows in scenarios.catalogue().items():
         singles = list(dict.fromkeys(row.name for row in rows))
         lines.append(f"  {group:<10} " + ("" if singles == [group] else ", ".join(singles)))
-    lines.append(f"  by other programs: {', '.join(programs.NAMES)}")
+    lines.append(f"  by other programs: {', '.join(programs.NAMES + programs.PARTS)}")
     return "\n".join(lines)
 
 
@@ -172,7 +172,7 @@ def run_all(options, rows):
     status = 0
     print_head(options)
     for name in selected(options):
-        if name in programs.NAMES:
+        if name in programs.NAMES + programs.PARTS:
             more, code = measure_program(name, options)
             rows += more
             status = max(status, code)

@@ -16,7 +16,7 @@ FOREIGN_LIMIT = 0.05        # share of all cores that others may use; above, a r
 LAG_LIMIT_US = 1000         # p99 by which the load may send later than planned
 SEARCH_SECONDS = 3          # of the saturating run before a run at a share of the maximum
 READY_SECONDS = 300
-SMALL = 20000               # connections
+SMALL = 15000               # connections
 CALLS_SECONDS = 2
 
 
@@ -25,7 +25,7 @@ CALLS_SECONDS = 2
 def flow(row, settings, server):
     """Messages; memory is read in the middle of the measured time."""
     before = machine.memory(server.pid)
-    load = Load(row.load, with_credentials(settings, server), server, server.options)
+    load = Load(row.load, with_access(settings, server), server, server.options)
     try:
         if load.wait_for("measuring", READY_SECONDS):
             time.sleep(settings["seconds"] / 2)
@@ -36,8 +36,13 @@ def flow(row, settings, server):
     return result | held | machine.per_session(before, held, result.get("sessions", 0))
 
 
-def with_credentials(settings, server):
-    path = server.credentials()
+def with_access(settings, server):
+    """What this server wants to see of a client: a login, TLS or no TLS."""
+    path, cafile = server.credentials(), server.cafile()
+    if not cafile:
+        settings = {key: value for key, value in settings.items() if not key.startswith("tls")}
+    elif "tls" in settings and settings.get("cafile", True):
+        settings = settings | {"cafile": cafile}
     return settings | {"credentials": path} if path else settings
 
 
@@ -45,7 +50,7 @@ def share(row, settings, server):
     """At a share of what the server does when every publisher has one message under way."""
     search = {key: value for key, value in settings.items() if key not in ("share", "window")}
     search |= {"seconds": SEARCH_SECONDS, "warmup": 1, "window": 1}
-    load = Load(row.load, search, server, server.options)
+    load = Load(row.load, with_access(search, server), server, server.options)
     most = load.finish(time_limit(search))
     if most["exit"]:
         return most
@@ -60,7 +65,7 @@ def share(row, settings, server):
 
 
 def connect(row, settings, server):
-    load = Load(row.load, with_credentials(settings, server), server, server.options)
+    load = Load(row.load, with_access(settings, server), server, server.options)
     result = load.finish(time_limit(settings))
     return result | machine.memory(server.pid)
 
@@ -68,7 +73,7 @@ def connect(row, settings, server):
 def hold(row, settings, server):
     """Sessions; memory is the growth from before the first to while all are held."""
     before, times = machine.memory(server.pid), machine.server_times(server.pid)
-    settings = with_credentials(settings, server)
+    settings = with_access(settings, server)
     loads = [Load(row.load, one, server, server.options) for one in split(settings)]
     try:
         for load in loads:
@@ -177,7 +182,7 @@ class CallsUntilClosed:
 def count_flow(row, settings, server):
     """Calls per message in a part of a run; the server's own count stands beside perf's."""
     settings = settings | {"seconds": CALLS_SECONDS + 2, "warmup": 1}
-    load = Load(row.load, with_credentials(settings, server), server, server.options)
+    load = Load(row.load, with_access(settings, server), server, server.options)
     try:
         load.wait_for("measuring", READY_SECONDS)
         enters, began = server.enters(), time.monotonic()
@@ -203,7 +208,7 @@ def rates(calls, seconds, enters, enters_after, took, rate):
 def count_connects(row, settings, server):
     """Calls per connect over the whole run."""
     enters, perf = server.enters(), CallsUntilClosed(server.pid)
-    load = Load(row.load, with_credentials(settings, server), server, server.options)
+    load = Load(row.load, with_access(settings, server), server, server.options)
     result = load.finish(time_limit(settings))
     calls, enters_after = perf.close(), server.enters()
     return rates(calls, 1, enters, enters_after, 1, max(1, result["connected"]))

@@ -17,7 +17,8 @@ from .machine import CannotRun, bind_child, end, files_limit
 
 HERE = pathlib.Path(__file__).resolve().parent.parent / "peers"
 READY_SECONDS = 20
-KEYS = {"command", "config", "ready", "version", "setup", "credentials", "enters", "cpus", "note"}
+KEYS = {"command", "config", "ready", "version", "setup", "credentials", "enters", "cpus", "note",
+        "tls"}
 
 
 class Server:
@@ -31,13 +32,22 @@ class Server:
         text = self.peer.get("credentials")
         return text.format(**self.words) if text else None
 
+    def cafile(self):
+        """The authority behind its certificate; nothing: it speaks no TLS."""
+        text = self.peer.get("tls")
+        return text.format(**self.words) if text else None
+
     def enters(self):
         """Its own count of system calls, if it has one."""
+        return self.stat("enters")
+
+    def stat(self, key):
+        """What it counts by itself, if it does."""
         if "enters" not in self.peer:
             return None
         done = subprocess.run(fill(self.peer["enters"], self.words), capture_output=True,
                               text=True, timeout=10, check=False)
-        found = re.search(r'"enters":\s*(\d+)', done.stdout)
+        found = re.search(rf'"{key}":\s*(\d+)', done.stdout)
         return int(found.group(1)) if found else None
 
 
@@ -128,6 +138,7 @@ def wait_ready(name, peer, process, port, log):
 def set_up(name, peer, words):
     if "config" in peer:
         text = (HERE / peer["config"]).read_text().replace("@PORT@", str(words["port"]))
+        text = text.replace("@FOLDER@", str(words["folder"]))
         pathlib.Path(words["config"]).write_text(text)
     if "setup" in peer:
         done = subprocess.run(fill(peer["setup"], words), capture_output=True, text=True,

@@ -4,11 +4,13 @@ import pathlib
 import subprocess
 import sys
 
+from . import fleet, storm
 from .machine import CannotRun
 from .peers import names_of
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
-NAMES = ("rrpc", "limiter", "uplink", "micro")
+NAMES = ("rrpc", "limiter", "uplink", "tls-pure", "tls-storm", "tls-fleet", "micro")
+PARTS = tuple(storm.VARIANTS)       # of tls-storm
 SECONDS_MAX = 1800
 
 
@@ -76,6 +78,18 @@ def uplink(options):
     return rows, done.returncode
 
 
+def tls_pure(options):
+    """bench_tls prints an object a line."""
+    words = [f"{options.build}/bench/bench_tls", "--json", "--cpu", str(options.server_cpu)]
+    done = run(words)
+    print("\ntls-pure: bench_tls, BoringSSL alone, our streams, and ours : bare")
+    rows = [json.loads(text) for text in done.stdout.splitlines()]
+    for row in rows:
+        print(f"  {row['name']:<28} {row['unit']:<12} {row['bare']:>9} {row['ours']:>9}  "
+              f"{row['ratio']:.3f} ({row['ratio_q1']:.3f}, {row['ratio_q3']:.3f})")
+    return [{"scenario": "tls-pure", "row": row} for row in rows], done.returncode
+
+
 def micro(options):
     """The program has its own table, and its own comparison with what was."""
     print("\nmicro: bench/micro", flush=True)
@@ -84,4 +98,9 @@ def micro(options):
 
 
 def measure(name, options):
-    return {"rrpc": rrpc, "limiter": limiter, "uplink": uplink, "micro": micro}[name](options)
+    if name == "tls-storm" or name in storm.VARIANTS:
+        return storm.measure(name, options)
+    if name == "tls-fleet":
+        return fleet.measure(name, options)
+    return {"rrpc": rrpc, "limiter": limiter, "uplink": uplink, "tls-pure": tls_pure,
+            "micro": micro}[name](options)

@@ -118,6 +118,32 @@ def shard_rows():
     return rows
 
 
+def tls_rows():
+    """The same over TLS. Connections do not check the certificate: that is the load's time."""
+    flow = ("fleetmux-tls", "fleetmux", "mosquitto-tls", "floor-tls")
+    rows = {f"tls-{name}": [Row(f"tls-{name}", name, "closed", {"qos": qos, "tls": "1.3"}, flow)
+                            for qos in (0, 1)] for name in ("fanin", "pairs")}
+    rows["tls-connect"] = [tls_connect(*what) for what in (
+        ("full", "1.3", 5000, {}), ("full", "1.2", 5000, {}),
+        ("resumed", "1.3", 10000, {"tls-resume": True}),
+        ("resumed", "1.2", 19000, {"tls-resume": True}),
+        ("rsa-full", "1.2", 2000, {"tls-rsa": True}),
+        ("rsa-resumed", "1.2", 19000, {"tls-rsa": True, "tls-resume": True}))]
+    rows["tls-idle"] = [Row("tls-idle", "idle", "held",
+                            {"count": count, "rate": 2000, "ping": PING_SECONDS, "tls": "1.3"},
+                            peers, rounds=1)
+                        for count, peers in ((19500, ("fleetmux-tls", "mosquitto-tls")),
+                                             (20000, ("fleetmux-tls",)))]
+    return rows
+
+
+def tls_connect(name, version, count, more):
+    key = "-rsa" if "tls-rsa" in more else ""
+    peers = ("fleetmux-tls", f"floor-tls{key}", f"mosquitto-tls{key}")
+    return Row(f"tls-connect-{name}", "connect", "connect",
+               {"count": count, "inflight": 64, "tls": version, "cafile": False} | more, peers)
+
+
 def catalogue():
     """Groups by name, in the order of `all`."""
     groups = goals()
@@ -127,6 +153,7 @@ def catalogue():
     groups["emq"] = emq_rows()
     groups["platform"] = platform_rows()
     groups["shards"] = shard_rows()
+    groups |= tls_rows()
     groups["idle-100k"] = [held(100000, rounds=1)]
     groups["idle-500k"] = [held(500000, rounds=1)]
     return groups
