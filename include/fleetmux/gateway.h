@@ -194,8 +194,9 @@ FMX_API void fmx_gateway_close(struct fmx_gateway *gateway);
 /*
  * Reads all files of options.tls again, by the paths that open was given: certificates, keys,
  * authorities, PSKs, ticket keys. What connects from now on gets them; open connections stay as
- * they are. All or nothing: after a failure everything is as it was. Between start and stop, any
- * thread but a callback's, one at a time; it waits for the disk. FMX_OK; FMX_E_OPTION,
+ * they are. After a failure all listeners are as they were. Between start and stop, any thread but
+ * a callback's, one at a time; it waits for the disk, and for other processes that change a file of
+ * ticket keys, up to 5 s. FMX_OK; FMX_E_OPTION,
  * FMX_SYS_FILE, FMX_LIMIT_MEMORY, with words in `error` (at least 512 bytes) that name settings,
  * field, file and fix; FMX_E_STATE: there is no TLS, or the gateway does not run; FMX_FULL: a shard
  * has taken no message for a second, and some listeners may have the new files: call again.
