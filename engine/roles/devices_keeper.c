@@ -321,12 +321,13 @@ static bool look(struct fmx_devices *devices)
     return true;
 }
 
-static bool is_closing(struct fmx_devices *devices)
+/* Nobody wishes any more; what was wished while the last batch waited is granted first. */
+static bool is_over(struct fmx_devices *devices)
 {
     pthread_mutex_lock(&devices->lock);
-    bool is_over = devices->is_closing;
+    bool is_last = devices->is_closing && devices->wishes.count == 0;
     pthread_mutex_unlock(&devices->lock);
-    return is_over;
+    return is_last;
 }
 
 void *fmx_devices_keep(void *argument)
@@ -340,9 +341,8 @@ void *fmx_devices_keep(void *argument)
 
     pthread_setname_np(pthread_self(), "fmx-registry");
     for (;;) {
-        bool is_over = is_closing(devices);
         must_wait = fmx_devices_grant(devices);
-        if (is_over && !must_wait) {
+        if (!must_wait && is_over(devices)) {
             return NULL;
         }
         files[0].revents = files[1].revents = 0;
