@@ -340,7 +340,7 @@ static void on_closed(struct fmx_conn *conn)
     enter_state(conn, FMX_CONN_CLOSED);
     fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
     fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
-    fmx_sendq_wipe(fmx_conn_wire(conn), &conn->shard->pool);
+    fmx_conn_tls_closed(conn);
     fmx_count_down(&conn->shard->counters.connections_now, 1);
     offer_slot(conn);
 }

@@ -118,15 +118,21 @@ void fmx_conn_tls_forget_end(struct fmx_conn *conn)
     }
 }
 
+void fmx_conn_tls_closed(struct fmx_conn *conn)
+{
+    if (conn->tls != 0) {
+        struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
+        fmx_sendq_wipe(&tls->wire, &conn->shard->pool);
+        fmx_count_down(&conn->shard->counters.tls_now, tls->phase == FMX_TLS_OPEN);
+    }
+}
+
 void fmx_conn_tls_release(struct fmx_conn *conn)
 {
     if (conn->tls == 0) {
         return;
     }
     struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
-    if (tls->phase == FMX_TLS_OPEN) {
-        fmx_count_down(&conn->shard->counters.tls_now, 1);
-    }
     fmx_tls_stream_close(tls->stream);
     fmx_carry_drop(&tls->records);
     fmx_slab_give(&conn->shard->handshakes.conns, tls);

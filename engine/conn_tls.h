@@ -142,6 +142,9 @@ void fmx_conn_tls_listen_again(struct fmx_conn *conn);
 /* The timer also looks at a record that has begun. */
 void fmx_conn_tls_arm(struct fmx_conn *conn);
 
+/* The kernel holds nothing of it any more. */
+void fmx_conn_tls_closed(struct fmx_conn *conn);
+
 /* Releases what TLS has added. */
 void fmx_conn_tls_release(struct fmx_conn *conn);
 

@@ -226,8 +226,8 @@ static void end(struct fmx_fleet *fleet)
 {
     loop_fleet_end(fleet);
     loop_expect_empty(world.gateway);
-    LOOP_EQUAL(loop_stats(world.gateway).tls_now, 0);
-    LOOP_EQUAL(loop_stats(world.gateway).tls_unfinished_now, 0);
+    LOOP_WAIT(loop_stats(world.gateway).tls_now == 0);
+    LOOP_WAIT(loop_stats(world.gateway).tls_unfinished_now == 0);
     loop_gateway_end(world.gateway);
     pthread_mutex_destroy(&world.guests.lock);
 }
