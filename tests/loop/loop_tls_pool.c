@@ -305,6 +305,7 @@ static void kicks_hit_handshakes_too(void)
         tls_start(&world);
         CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(world.gateway, &caller), FMX_OK);
         say_hellos(&world);
+        LOOP_WAIT(tls_stats(&world).connections_now == RAWS);
         unsigned kicks = 0;
         for (uint64_t slot = 0; slot < RAWS; slot++) {
             for (uint64_t generation = 1; generation < 3; generation++) {
