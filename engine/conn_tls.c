@@ -1,24 +1,22 @@
 /*
- * conn_tls — TLS under a connection: from the first byte to an open stream, and records both ways
+ * conn_tls — TLS under a connection: from the first byte to an open stream, and its end
  *
- * Why it is so:   a stream that is given part of a record reserves room for all of it, so a peer
- *                 could hold 20 KB with six bytes. Parts are kept here, and cost what was sent
- * Words:          record: record.h; wire: the queue of sealed bytes; shaking: not OPEN yet
- * Invariants:     (1) a stream is given whole records only, in the order in which they came
- *                 (2) what is sealed is never longer than a send ahead of the kernel
- *                 (3) close_notify is the last thing said
+ * Why it is so:   a handshake is bounded by what the peer has sent: it counts from its first whole
+ *                 record on, and what it may send and how long it may take is judged while it lasts
+ * Words:          shaking: not OPEN yet
+ * Invariants:     (1) while a step is queued or with a worker nothing else touches the stream
+ *                 (2) a handshake is counted at most once, and given up or done exactly once
  * States:         drawn in conn_tls.h
  *                 CONNECTING → QUEUED   fmx_conn_tls_begin
  *                 LISTENING → NAMING    the first whole record has come
  *                 NAMING → QUEUED       fmx_conn_tls_on_peer_name
  *                 LISTENING → QUEUED    another whole record has come
  *                 QUEUED → STEPPING → LISTENING, OPEN, OVER   handshakes.c, fmx_conn_tls_stepped
- * Memory:         a slot of handshakes.conns, what is carried, the stream; released with the
- *                 connection
+ * Memory:         a slot of handshakes.conns and the stream; released with the connection
  * Threads:        owning shard only
  * Limits:         of the context: bytes, records, time of a handshake; of fmx_tls_limits: how many,
- *                 of one address how many, time of a record
- * Not here:       whose step is next: handshakes.c; what bytes mean: tls/
+ *                 and of one address how many
+ * Not here:       records: conn_records.c; whose step is next: handshakes.c; what bytes mean: tls/
  */
 #include "engine/conn_tls.h"
 
@@ -27,8 +25,6 @@
 #include "tls/record.h"
 
 #include <arpa/inet.h>
-
-#define SEAL_BYTES_MAX 65536u /* of one send */
 
 /* ── what others see ── */
 
@@ -79,13 +75,10 @@ static void log_failure(struct fmx_conn *conn, enum fmx_status status)
 
 void fmx_conn_tls_fail(struct fmx_conn *conn, enum fmx_status status)
 {
-    struct fmx_counters *counters = &conn->shard->counters;
-
     if (fmx_conn_tls_is_shaking(conn)) {
         log_failure(conn, status);
+        fmx_count(&conn->shard->counters.tls_failed, 1);
     }
-
-    fmx_count(&counters->tls_failed, fmx_conn_tls_is_shaking(conn));
     fmx_conn_tls_of(conn)->end_is_said = true; /* an alert, if there is one, is the end */
     fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
     fmx_conn_end(conn, status);
@@ -139,199 +132,6 @@ void fmx_conn_tls_release(struct fmx_conn *conn)
     conn->tls = 0;
 }
 
-/* ── out ── */
-
-static bool write_wire(void *user, fmx_slice records)
-{
-    struct fmx_conn *conn = user;
-    struct fmx_sendq *wire = &fmx_conn_tls_of(conn)->wire;
-
-    if (conn->is_mute || records.bytes == 0) {
-        return true;
-    }
-    uint8_t *room = fmx_sendq_reserve(wire, &conn->shard->pool, records.bytes);
-    if (room == NULL) {
-        return false;
-    }
-    memcpy(room, records.data, records.bytes);
-    fmx_sendq_commit(wire, records.bytes);
-    fmx_conn_mark_dirty(conn);
-    return true;
-}
-
-struct fmx_tls_sink fmx_conn_tls_sink(struct fmx_conn *conn)
-{
-    return (struct fmx_tls_sink){.write = write_wire, .user = conn};
-}
-
-/* The first bytes of the queue: no more than one send. */
-static unsigned parts_to_seal(const struct fmx_conn *conn, struct iovec *parts, size_t *out_bytes)
-{
-    unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, out_bytes);
-
-    while (*out_bytes > SEAL_BYTES_MAX) {
-        struct iovec *last = &parts[count - 1];
-        size_t over = *out_bytes - SEAL_BYTES_MAX;
-        size_t cut = over < last->iov_len ? over : last->iov_len;
-        last->iov_len -= cut;
-        *out_bytes -= cut;
-        count -= last->iov_len == 0;
-    }
-    return count;
-}
-
-bool fmx_conn_tls_seal(struct fmx_conn *conn)
-{
-    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
-    struct fmx_tls_sink sink = fmx_conn_tls_sink(conn);
-    struct iovec parts[FMX_RING_PARTS_MAX];
-    size_t bytes;
-
-    if (tls->phase != FMX_TLS_OPEN || tls->wire.bytes >= SEAL_BYTES_MAX) {
-        return true;
-    }
-    unsigned count = parts_to_seal(conn, parts, &bytes);
-    if (count > 0) {
-        enum fmx_status status = fmx_tls_seal(tls->stream, parts, count, &sink);
-        if (status != FMX_OK) {
-            fmx_conn_abort(conn, status, 0);
-            return false;
-        }
-        fmx_sendq_consume(&conn->sendq, &conn->shard->pool, bytes);
-    }
-    if (tls->end_is_due && conn->sendq.bytes == 0) {
-        tls->end_is_due = false;
-        tls->end_is_said = true;
-        fmx_tls_end(tls->stream, &sink);
-    }
-    return true;
-}
-
-/* ── records ── */
-
-/* Bytes of the whole records in front, and how many there are. */
-static enum fmx_status measure(fmx_slice span, size_t *out_bytes, uint32_t *out_count)
-{
-    size_t record_bytes;
-    enum fmx_status status = FMX_MORE;
-
-    *out_bytes = 0;
-    *out_count = 0;
-    while (*out_bytes < span.bytes) {
-        fmx_slice rest = {.data = span.data + *out_bytes, .bytes = span.bytes - *out_bytes};
-        status = fmx_tls_record_next(rest, &record_bytes);
-        if (status != FMX_OK) {
-            break;
-        }
-        *out_bytes += record_bytes;
-        ++*out_count;
-    }
-    return status < 0 ? status : FMX_OK;
-}
-
-static bool hold(struct fmx_conn *conn, fmx_slice bytes)
-{
-    if (!fmx_carry_append(&fmx_conn_tls_of(conn)->records, bytes)) {
-        fmx_conn_abort(conn, FMX_LIMIT_MEMORY, 0);
-        return false;
-    }
-    return true;
-}
-
-/* Whole records of an open stream. */
-static void open_records(struct fmx_conn *conn, fmx_slice records)
-{
-    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
-    struct fmx_tls_sink sink = fmx_conn_tls_sink(conn);
-    uint8_t *plaintext = conn->shard->handshakes.plaintext;
-    enum fmx_status status = FMX_OK;
-    size_t bytes;
-
-    while (status == FMX_OK && conn->state == FMX_CONN_OPEN) {
-        status = fmx_tls_take(tls->stream, &records, plaintext, FMX_TLS_PLAINTEXT_BYTES_MAX, &bytes,
-                              &sink);
-        if (status == FMX_OK && bytes > 0) {
-            conn->last_in_ns = conn->shard->now_ns;
-            fmx_conn_feed(conn, (fmx_slice){.data = plaintext, .bytes = bytes});
-        }
-    }
-    if (conn->state != FMX_CONN_OPEN) {
-        return;
-    }
-    if (status == FMX_END) {
-        fmx_conn_on_peer_ended(conn);
-    } else if (status < 0) {
-        fmx_conn_tls_fail(conn, status);
-    }
-}
-
-static void note_partial(struct fmx_conn *conn)
-{
-    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
-
-    if (tls->records == NULL) {
-        tls->waiting_ns = 0;
-    } else if (tls->waiting_ns == 0) {
-        tls->waiting_ns = conn->shard->now_ns;
-        fmx_conn_tls_arm(conn);
-    }
-}
-
-/* Completes the record that is held with as few of the new bytes as that needs. */
-static bool complete_record(struct fmx_conn *conn, fmx_slice *span)
-{
-    struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
-    size_t wanted;
-
-    while (tls->records != NULL && span->bytes > 0) {
-        enum fmx_status status = fmx_tls_record_next(fmx_carry_span(tls->records), &wanted);
-        if (status < 0) {
-            fmx_conn_tls_fail(conn, status);
-            return false;
-        }
-        FMX_ASSERT(status == FMX_MORE);
-        size_t missing = wanted - fmx_carry_bytes(tls->records);
-        size_t taken = missing < span->bytes ? missing : span->bytes;
-        if (!hold(conn, (fmx_slice){.data = span->data, .bytes = taken})) {
-            return false;
-        }
-        span->data += taken;
-        span->bytes -= taken;
-        if (fmx_tls_record_next(fmx_carry_span(tls->records), &wanted) == FMX_OK) {
-            struct fmx_carry *whole = tls->records;
-            tls->records = NULL;
-            tls->waiting_ns = 0; /* the next one has its own time */
-            open_records(conn, fmx_carry_span(whole));
-            fmx_carry_drop(&whole);
-        }
-    }
-    return conn->state == FMX_CONN_OPEN;
-}
-
-static void feed_open(struct fmx_conn *conn, fmx_slice span)
-{
-    size_t whole_bytes;
-    uint32_t count;
-
-    if (!complete_record(conn, &span) || span.bytes == 0) {
-        note_partial(conn);
-        return;
-    }
-    enum fmx_status status = measure(span, &whole_bytes, &count);
-    if (whole_bytes > 0) {
-        open_records(conn, (fmx_slice){.data = span.data, .bytes = whole_bytes});
-    }
-    if (conn->state != FMX_CONN_OPEN) {
-        return;
-    }
-    if (status < 0) {
-        fmx_conn_tls_fail(conn, status);
-    } else if (hold(conn, (fmx_slice){.data = span.data + whole_bytes,
-                                      .bytes = span.bytes - whole_bytes})) {
-        note_partial(conn);
-    }
-}
-
 /* ── the handshake ── */
 
 static const struct fmx_tls_bounds *bounds_of(const struct fmx_conn *conn)
@@ -344,6 +144,11 @@ static const struct fmx_tls_bounds *bounds_of(const struct fmx_conn *conn)
         return &of_clients;
     }
     return fmx_tls_context_bounds(conn->shard->listeners[conn->listener].tls);
+}
+
+uint64_t fmx_conn_tls_handshake_ns(const struct fmx_conn *conn)
+{
+    return bounds_of(conn)->handshake_timeout_ms * FMX_NS_PER_MS;
 }
 
 static bool is_too_long(const struct fmx_conn *conn)
@@ -389,7 +194,8 @@ static void look_for_step(struct fmx_conn *conn)
     size_t whole_bytes;
     uint32_t count;
 
-    enum fmx_status status = measure(fmx_carry_span(tls->records), &whole_bytes, &count);
+    enum fmx_status status =
+        fmx_conn_tls_measure(fmx_carry_span(tls->records), &whole_bytes, &count);
     if (status < 0) {
         fmx_conn_tls_fail(conn, status);
     } else if (count > 0 && tls->is_counted) {
@@ -406,7 +212,7 @@ static void feed_handshake(struct fmx_conn *conn, fmx_slice span)
     struct fmx_conn_tls *tls = fmx_conn_tls_of(conn);
 
     tls->handshake_bytes += (uint32_t)span.bytes;
-    if (hold(conn, span) && tls->phase == FMX_TLS_LISTENING) {
+    if (fmx_conn_tls_hold(conn, span) && tls->phase == FMX_TLS_LISTENING) {
         look_for_step(conn);
     }
 }
@@ -424,7 +230,7 @@ bool fmx_conn_tls_is_full(const struct fmx_conn *conn)
 void fmx_conn_tls_feed(struct fmx_conn *conn, fmx_slice span)
 {
     if (fmx_conn_tls_of(conn)->phase == FMX_TLS_OPEN) {
-        feed_open(conn, span);
+        fmx_conn_tls_feed_open(conn, span);
     } else {
         feed_handshake(conn, span);
     }
@@ -438,12 +244,13 @@ struct fmx_carry *fmx_conn_tls_detach_records(struct fmx_conn *conn)
     size_t whole_bytes;
     uint32_t count;
 
-    (void)measure(span, &whole_bytes, &count); /* what is no record fails in the next look */
+    (void)fmx_conn_tls_measure(span, &whole_bytes,
+                               &count); /* what is no record fails in the next look */
     tls->handshake_records = (uint16_t)(tls->handshake_records + count);
     tls->records = NULL;
     if (whole_bytes < span.bytes) {
-        (void)hold(conn,
-                   (fmx_slice){.data = span.data + whole_bytes, .bytes = span.bytes - whole_bytes});
+        (void)fmx_conn_tls_hold(
+            conn, (fmx_slice){.data = span.data + whole_bytes, .bytes = span.bytes - whole_bytes});
         records->end = records->begin + (uint32_t)whole_bytes;
     }
     return records;
@@ -500,10 +307,10 @@ static void feed_rest(struct fmx_conn *conn, fmx_slice left)
 
     fmx_conn_tls_of(conn)->records = NULL;
     if (left.bytes > 0) {
-        open_records(conn, left);
+        fmx_conn_tls_open(conn, left);
     }
     if (held != NULL && conn->state == FMX_CONN_OPEN) {
-        feed_open(conn, fmx_carry_span(held));
+        fmx_conn_tls_feed_open(conn, fmx_carry_span(held));
     }
     fmx_carry_drop(&held);
 }
@@ -612,47 +419,8 @@ void fmx_conn_tls_begin(struct fmx_conn *conn)
 
 /* ── time ── */
 
-uint64_t fmx_conn_tls_handshake_ns(const struct fmx_conn *conn)
+bool fmx_conn_tls_is_late(const struct fmx_conn *conn)
 {
-    return bounds_of(conn)->handshake_timeout_ms * FMX_NS_PER_MS;
-}
-
-static uint64_t record_deadline_ns(const struct fmx_conn *conn)
-{
-    const struct fmx_handshakes *handshakes = &conn->shard->handshakes;
-
-    return fmx_conn_tls_of(conn)->waiting_ns +
-           handshakes->limits.partial_record_timeout_ms * FMX_NS_PER_MS;
-}
-
-static bool has_partial(const struct fmx_conn *conn)
-{
-    return conn->tls != 0 && fmx_conn_tls_of(conn)->phase == FMX_TLS_OPEN &&
-           fmx_conn_tls_of(conn)->waiting_ns != 0;
-}
-
-void fmx_conn_tls_listen_again(struct fmx_conn *conn)
-{
-    if (has_partial(conn)) {
-        fmx_conn_tls_of(conn)->waiting_ns = conn->shard->now_ns;
-    }
-}
-
-bool fmx_conn_tls_is_late(struct fmx_conn *conn)
-{
-    if (has_partial(conn)) {
-        if (conn->is_paused) { /* it is we who do not listen */
-            fmx_conn_tls_listen_again(conn);
-        }
-        return conn->shard->now_ns >= record_deadline_ns(conn);
-    }
-    return fmx_conn_tls_is_shaking(conn) && conn->session.side == FMX_SIDE_SERVER;
-}
-
-void fmx_conn_tls_arm(struct fmx_conn *conn)
-{
-    if (has_partial(conn) && conn->session.state == FMX_SESSION_OPEN &&
-        (!fmx_timer_is_armed(&conn->timer) || conn->timer.due_ns > record_deadline_ns(conn))) {
-        fmx_conn_arm(conn, record_deadline_ns(conn));
-    }
+    return fmx_conn_tls_record_is_late(conn) ||
+           (fmx_conn_tls_is_shaking(conn) && conn->session.side == FMX_SIDE_SERVER);
 }

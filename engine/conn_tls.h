@@ -119,9 +119,6 @@ struct fmx_carry *fmx_conn_tls_detach_records(struct fmx_conn *conn);
 /* Ends the connection for a failure of TLS; its alert, already queued, still leaves. */
 void fmx_conn_tls_fail(struct fmx_conn *conn, enum fmx_status status);
 
-/* Seals what is queued, as much as goes into one send. False: the connection has been aborted. */
-bool fmx_conn_tls_seal(struct fmx_conn *conn);
-
 /* How long its handshake may take; of a client without an end, since it has its own deadline. */
 uint64_t fmx_conn_tls_handshake_ns(const struct fmx_conn *conn);
 
@@ -134,13 +131,7 @@ void fmx_conn_tls_forget_end(struct fmx_conn *conn);
 bool fmx_conn_tls_is_full(const struct fmx_conn *conn);
 
 /* Has the handshake, or a record that has begun, taken too long? */
-bool fmx_conn_tls_is_late(struct fmx_conn *conn);
-
-/* We have not listened for a while: a record that has begun has its time from now. */
-void fmx_conn_tls_listen_again(struct fmx_conn *conn);
-
-/* The timer also looks at a record that has begun. */
-void fmx_conn_tls_arm(struct fmx_conn *conn);
+bool fmx_conn_tls_is_late(const struct fmx_conn *conn);
 
 /* The kernel holds nothing of it any more. */
 void fmx_conn_tls_closed(struct fmx_conn *conn);
@@ -148,7 +139,31 @@ void fmx_conn_tls_closed(struct fmx_conn *conn);
 /* Releases what TLS has added. */
 void fmx_conn_tls_release(struct fmx_conn *conn);
 
+/* ── records (conn_records.c) ──────────────────────────────────────────────────────────────── */
+
+/* Seals what is queued, as much as goes into one send. False: the connection has been aborted. */
+bool fmx_conn_tls_seal(struct fmx_conn *conn);
+
 /* Where the records of a step go: the connection's wire. */
 struct fmx_tls_sink fmx_conn_tls_sink(struct fmx_conn *conn);
+
+/* Bytes of the whole records in front, and how many; FMX_TLS_RECORD: no record follows. */
+enum fmx_status fmx_conn_tls_measure(fmx_slice span, size_t *out_bytes, uint32_t *out_count);
+
+/* Keeps a copy for later. False: no memory, and the connection has been aborted. */
+bool fmx_conn_tls_hold(struct fmx_conn *conn, fmx_slice bytes);
+
+/* Whole records of an open stream, and bytes of one that may end in the middle of a record. */
+void fmx_conn_tls_open(struct fmx_conn *conn, fmx_slice records);
+void fmx_conn_tls_feed_open(struct fmx_conn *conn, fmx_slice span);
+
+/* Has a record that has begun taken too long? While we do not listen it is not the peer's fault. */
+bool fmx_conn_tls_record_is_late(const struct fmx_conn *conn);
+
+/* We have not listened for a while: a record that has begun has its time from now. */
+void fmx_conn_tls_listen_again(struct fmx_conn *conn);
+
+/* The timer also looks at a record that has begun. */
+void fmx_conn_tls_arm(struct fmx_conn *conn);
 
 #endif
