@@ -1,12 +1,13 @@
 """main — what was asked for: options, the order of rows, results"""
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import signal
 import sys
 
 from . import machine, measure, peers, programs, report, scenarios
-from .judge import judge
+from .judge import SPEED, judge
 from .machine import CannotRun
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent
@@ -44,6 +45,8 @@ def parse_arguments():
     add("--seconds", type=int, help="measured in each round (5; payloads 2)")
     add("--warmup", type=int, default=1)
     add("--hold", type=int, help="seconds that sessions are held (30; at most 10,000 of them: 5)")
+    add("--together", action="store_true",
+        help="rows of held sessions: all servers at once; only user memory says anything then")
     add("--scale", type=float, help="connections of emq-conn rows, times this (1; in all 0.1)")
     add("--quick", action="store_true", help="all: fewer rows, one round of 2 s")
     add("--full", action="store_true", help="all: every row, at full size")
@@ -144,7 +147,27 @@ def present(row, settings, names, options):
     return here, {name: reason for name, reason in absent.items() if reason}
 
 
+def compare_together(row, settings, names, options):
+    """The same round of all servers at once: nothing but user memory is theirs."""
+    def one(name):
+        result = measure.once(row, settings, name, options) | {"tries": 1}
+        return {key: value for key, value in result.items() if not key.startswith("kernel")}
+
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        results = list(pool.map(one, names))
+    together = dict.fromkeys(SPEED, "all servers ran at once")
+    rows = []
+    for name, result in zip(names, results):
+        limit, invalid, notes = judge(row, [result])
+        notes.append(f"at the end of the hold: {result['end_rss_kb'] - result['rss_kb']:+} KB")
+        rows.append(report.summarize(row, settings, name, [result],
+                                     (limit, together | invalid, notes), {}))
+    return rows
+
+
 def compare(row, settings, names, options):
+    if options.together and row.kind == "held":
+        return compare_together(row, settings, names, options)
     rounds = {name: [] for name in names}
     count = rounds_of(row, options)
     for number in range(count):

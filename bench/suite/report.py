@@ -72,7 +72,8 @@ def memory(row):
     entry = row["rss_per_session"]
     if not entry or not entry["valid"]:
         return "-" if not entry else "invalid"
-    kernel = f"{median(row, 'kernel_per_session'):.1f}" if is_many(row) else "-"
+    shows = is_many(row) and row["kernel_per_session"]
+    kernel = f"{median(row, 'kernel_per_session'):.1f}" if shows else "-"
     return f"{median(row, 'rss_per_session'):.2f}/{kernel}"
 
 
