@@ -8,7 +8,6 @@
 #ifndef BENCH_PLATFORM_H
 #define BENCH_PLATFORM_H
 
-#include "engine/histogram.h"
 #include <fleetmux/fleetmux.h>
 #include <fleetmux/registry.h>
 #include <sys/types.h>
@@ -85,6 +84,13 @@ struct platform_order {
     bool answers; /* calls; else they are only counted */
 };
 
+/* What a fleet has told. */
+struct platform_seen {
+    struct fmx_fleet_snapshot snapshot;
+    struct fmx_latency connect;
+    struct fmx_latency puback;
+};
+
 struct platform_fleets {
     int socket;
     pid_t pid;
@@ -96,10 +102,11 @@ void platform_fleets_close(struct platform_fleets *fleets);
 
 void platform_fleets_begin(struct platform_fleets *fleets, const struct platform_order *order);
 bool platform_fleets_are_done(struct platform_fleets *fleets);
-void platform_fleets_wait(struct platform_fleets *fleets, struct fmx_fleet_snapshot *out_snapshot);
+void platform_fleets_wait(struct platform_fleets *fleets, struct platform_seen *out_seen);
 
 /* Fills in the names and secrets by which the fleets go, for the registry. */
-void platform_fleets_plan(const struct platform_options *options, struct fmx_fleet_plan *out_plan);
+void platform_fleets_group(const struct platform_options *options,
+                           struct fmx_fleet_group *out_group);
 
 /* ── a gateway, its registry, and fleets ── */
 
@@ -154,8 +161,8 @@ struct platform_calls {
     uint64_t codes[FMX_CALL_UNKNOWN + 1];
     uint64_t answers_wrong; /* not the echo of the call */
     uint64_t earliest_ns;   /* least time from begin to end */
-    struct fmx_histogram latency;
-    struct fmx_histogram off_timeout; /* how far from begin to end is from the timeout */
+    struct fmx_distribution latency;
+    struct fmx_distribution off_timeout; /* how far from begin to end is from the timeout */
 };
 
 /* Memory for `capacity` calls to `count` devices from `first` on; `touch`: all of it now. */

@@ -111,8 +111,8 @@ struct platform_calls *platform_calls_open(const struct platform_world *world, u
     }
     table_begin = calls->table;
     name_devices(calls, first, count);
-    fmx_histogram_init(&calls->latency);
-    fmx_histogram_init(&calls->off_timeout);
+    fmx_distribution_init(&calls->latency);
+    fmx_distribution_init(&calls->off_timeout);
     return calls;
 }
 
@@ -162,9 +162,9 @@ static void enter(struct platform_calls *calls, const struct platform_call *call
     calls->codes[call->code]++;
     calls->answers_wrong += call->is_wrong;
     calls->earliest_ns = took_ns < calls->earliest_ns ? took_ns : calls->earliest_ns;
-    fmx_histogram_record(&calls->latency, took_ns);
-    fmx_histogram_record(&calls->off_timeout,
-                         took_ns > timeout_ns ? took_ns - timeout_ns : timeout_ns - took_ns);
+    fmx_distribution_record(&calls->latency, took_ns, 1);
+    fmx_distribution_record(&calls->off_timeout,
+                            took_ns > timeout_ns ? took_ns - timeout_ns : timeout_ns - took_ns, 1);
 }
 
 /* Enters what has ended into the books. False: nothing had. */

@@ -25,36 +25,35 @@
 struct report {
     bool good;
     char error[PLATFORM_ERROR_BYTES];
-    struct fmx_fleet_snapshot snapshot;
+    struct platform_seen seen;
 };
 
 /* ── the child ── */
 
-void platform_fleets_plan(const struct platform_options *options, struct fmx_fleet_plan *out_plan)
+void platform_fleets_group(const struct platform_options *options,
+                           struct fmx_fleet_group *out_group)
 {
     static const char *const nowhere[] = {"127.0.0.1:1"};
 
-    fmx_fleet_plan_init(out_plan);
-    out_plan->mux.shards_count = options->shards;
-    out_plan->mux.log_level = FMX_LOG_ERROR;
-    out_plan->targets = nowhere;
-    out_plan->targets_count = 1;
-    out_plan->clients_count = options->devices;
-    out_plan->connects_per_second = 0;
-    out_plan->connects_inflight_max = CONNECTS_AT_ONCE;
-    out_plan->version = FMX_MQTT_50;
-    out_plan->platform.product_key = PLATFORM_PRODUCT_KEY;
-    out_plan->platform.device_name = "device_%i";
-    out_plan->platform.secret_key = "bench";
-    out_plan->platform.auto_subscribe = true;
-    out_plan->linger_zero = true;
-    out_plan->seed = options->seed;
+    fmx_fleet_group_init(out_group);
+    out_group->targets = nowhere;
+    out_group->targets_count = 1;
+    out_group->clients_count = options->devices;
+    out_group->version = FMX_MQTT_50;
+    out_group->platform.product_key = PLATFORM_PRODUCT_KEY;
+    out_group->platform.device_name = "device_%i";
+    out_group->platform.secret_key = "bench";
+    out_group->platform.auto_subscribe = true;
+    out_group->linger_zero = true;
 }
 
 static struct fmx_fleet *start_fleet(const struct platform_options *options,
                                      const struct platform_order *order, struct report *report)
 {
     struct fmx_fleet_plan plan;
+    struct fmx_fleet_group group;
+    struct fmx_fleet_publish publish;
+    struct fmx_fleet_stage stages[2];
     struct fmx_fleet *fleet;
     char target[32];
     char cpus[16];
@@ -62,18 +61,33 @@ static struct fmx_fleet *start_fleet(const struct platform_options *options,
 
     (void)snprintf(target, sizeof target, "127.0.0.1:%u", order->port);
     (void)snprintf(cpus, sizeof cpus, "%u", options->load_cpu);
-    platform_fleets_plan(options, &plan);
+    platform_fleets_group(options, &group);
+    group.targets = targets;
+    group.clients_count = order->count;
+    group.first_number = order->first;
+    group.calls.answer = order->answers ? FMX_FLEET_ANSWER_ECHO : FMX_FLEET_ANSWER_NEVER;
+    fmx_fleet_stage_init(&stages[0], FMX_FLEET_RAMP);
+    fmx_fleet_stage_init(&stages[1], FMX_FLEET_HOLD);
+    stages[0].rate_begin = stages[0].rate_end = 0; /* as fast as it goes */
+    fmx_fleet_plan_init(&plan);
+    plan.mux.shards_count = options->shards;
+    plan.mux.log_level = FMX_LOG_ERROR;
     plan.mux.cpus = cpus;
-    plan.targets = targets;
-    plan.clients_count = order->count;
-    plan.first_number = order->first;
-    plan.calls.answer = order->answers ? FMX_FLEET_ANSWER_ECHO : FMX_FLEET_ANSWER_NEVER;
+    plan.connects_inflight_max = CONNECTS_AT_ONCE;
+    plan.seed = options->seed;
+    plan.groups = &group;
+    plan.groups_count = 1;
+    plan.stages = stages;
+    plan.stages_count = 2;
     if (order->verb == PLATFORM_PUBLISH) {
         plan.mux.shards_count = 1;
-        plan.topic = "/%p/%d/user/update";
-        plan.publish_qos = 1;
-        plan.publish_interval_ns = 1000000000u / options->offered;
-        plan.payload_bytes = options->payload_bytes;
+        fmx_fleet_publish_init(&publish);
+        publish.topic = "/%p/%d/user/update";
+        publish.qos = 1;
+        publish.interval_ns = 1000000000u / options->offered;
+        publish.payload_bytes = options->payload_bytes;
+        group.publishes = &publish;
+        group.publishes_count = 1;
     }
     if (fmx_fleet_open(&plan, &fleet, report->error, sizeof report->error) != FMX_OK) {
         return NULL;
@@ -88,14 +102,15 @@ static struct fmx_fleet *start_fleet(const struct platform_options *options,
 /* Waits until all are open. */
 static bool wait_open(struct fmx_fleet *fleet, uint32_t count, struct report *report)
 {
-    const struct fmx_fleet_snapshot *snapshot = &report->snapshot;
+    const struct fmx_fleet_snapshot *snapshot = &report->seen.snapshot;
+    const struct fmx_fleet_counters *counters = &snapshot->counters;
 
     for (unsigned i = 0; i < CONNECT_S * 100; i++) {
-        fmx_fleet_snapshot(fleet, &report->snapshot);
-        if (snapshot->clients_open == count) {
+        fmx_fleet_snapshot(fleet, FMX_FLEET_ALL, &report->seen.snapshot);
+        if (counters->clients_open == count) {
             return true;
         }
-        if (snapshot->clients_failed + snapshot->clients_lost > 0) {
+        if (counters->clients_failed + counters->clients_lost > 0) {
             break;
         }
         (void)usleep(10000);
@@ -104,15 +119,32 @@ static bool wait_open(struct fmx_fleet *fleet, uint32_t count, struct report *re
     (void)snprintf(
         report->error, sizeof report->error,
         "of %u devices %llu are there, %llu failed, %llu were lost: %s, reason 0x%02x", count,
-        (unsigned long long)snapshot->clients_open, (unsigned long long)snapshot->clients_failed,
-        (unsigned long long)snapshot->clients_lost, fmx_status_text(cause->status), cause->reason);
+        (unsigned long long)counters->clients_open, (unsigned long long)counters->clients_failed,
+        (unsigned long long)counters->clients_lost, fmx_status_text(cause->status), cause->reason);
     return false;
+}
+
+static void summarize(const struct fmx_fleet *fleet, enum fmx_fleet_latency latency,
+                      struct fmx_latency *out_latency)
+{
+    static struct fmx_distribution distribution;
+
+    fmx_distribution_init(&distribution);
+    fmx_fleet_distribution(fleet, FMX_FLEET_ALL, latency, &distribution);
+    fmx_distribution_summary(&distribution, out_latency);
+}
+
+static void look(const struct fmx_fleet *fleet, struct platform_seen *out_seen)
+{
+    fmx_fleet_snapshot(fleet, FMX_FLEET_ALL, &out_seen->snapshot);
+    summarize(fleet, FMX_FLEET_CONNECT, &out_seen->connect);
+    summarize(fleet, FMX_FLEET_PUBACK, &out_seen->puback);
 }
 
 static void end_fleet(struct fmx_fleet *fleet, struct report *report)
 {
     fmx_fleet_stop(fleet);
-    fmx_fleet_snapshot(fleet, &report->snapshot);
+    look(fleet, &report->seen);
     fmx_fleet_close(fleet);
 }
 
@@ -133,6 +165,7 @@ static void carry_out(const struct platform_options *options, const struct platf
         return;
     }
     if (order->verb == PLATFORM_HOLD) {
+        look(fleet, &report->seen);
         held = fleet;
         return;
     }
@@ -207,7 +240,7 @@ bool platform_fleets_are_done(struct platform_fleets *fleets)
     return poll(&poller, 1, 0) > 0;
 }
 
-void platform_fleets_wait(struct platform_fleets *fleets, struct fmx_fleet_snapshot *out_snapshot)
+void platform_fleets_wait(struct platform_fleets *fleets, struct platform_seen *out_seen)
 {
     static struct report report;
 
@@ -217,5 +250,5 @@ void platform_fleets_wait(struct platform_fleets *fleets, struct fmx_fleet_snaps
     if (!report.good) {
         platform_fail("fleet: %s", report.error);
     }
-    *out_snapshot = report.snapshot;
+    *out_seen = report.seen;
 }

@@ -35,13 +35,13 @@ static struct platform_order order_of(const struct platform_world *world, enum p
         .verb = verb, .port = world->port, .first = first, .count = count, .answers = true};
 }
 
-static struct fmx_fleet_snapshot tell(struct platform_world *world, struct platform_order order)
+static struct platform_seen tell(struct platform_world *world, struct platform_order order)
 {
-    struct fmx_fleet_snapshot snapshot;
+    struct platform_seen seen;
 
     platform_fleets_begin(&world->fleets, &order);
-    platform_fleets_wait(&world->fleets, &snapshot);
-    return snapshot;
+    platform_fleets_wait(&world->fleets, &seen);
+    return seen;
 }
 
 static void end_fleet(struct platform_world *world)
@@ -74,12 +74,12 @@ static void note_rates(struct platform_round *round, const char *prefix,
                        const struct platform_calls *calls, uint64_t ended, double wall_s,
                        double gateway_s)
 {
-    const struct fmx_histogram *latency = &calls->latency;
+    const struct fmx_distribution *latency = &calls->latency;
 
     platform_note(round, prefix, "rate", "calls/s", (double)ended / wall_s);
     platform_note(round, prefix, "per_gateway_second", "calls/s", (double)ended / gateway_s);
-    platform_note(round, prefix, "p50", "ms", ms(fmx_histogram_percentile(latency, 0.5)));
-    platform_note(round, prefix, "p99", "ms", ms(fmx_histogram_percentile(latency, 0.99)));
+    platform_note(round, prefix, "p50", "ms", ms(fmx_distribution_percentile(latency, 0.5)));
+    platform_note(round, prefix, "p99", "ms", ms(fmx_distribution_percentile(latency, 0.99)));
 }
 
 /* ── the limiter ── */
@@ -159,7 +159,7 @@ static void note_errors(const struct platform_options *options, struct platform_
     free(errors);
 }
 
-static void note_messages(struct platform_round *round, const struct fmx_fleet_snapshot *busy,
+static void note_messages(struct platform_round *round, const struct platform_seen *busy,
                           const struct fmx_stats *stats)
 {
     uint64_t granted = 0;
@@ -167,21 +167,24 @@ static void note_messages(struct platform_round *round, const struct fmx_fleet_s
     for (uint32_t i = 0; i < heard_count; i++) {
         granted += heard[i].all;
     }
-    platform_note(round, "limiter", "offered", "messages", (double)busy->publishes_sent);
+    platform_note(round, "limiter", "offered", "messages",
+                  (double)busy->snapshot.counters.publishes_sent);
     platform_note(round, "limiter", "granted", "messages", (double)granted);
-    platform_note(round, "limiter", "refused", "messages", (double)busy->publishes_refused);
+    platform_note(round, "limiter", "refused", "messages",
+                  (double)busy->snapshot.counters.publishes_refused);
     platform_note(round, "limiter", "puback_p99", "ms", ms(busy->puback.p99_ns));
     platform_broken(round, "messages neither granted nor refused",
-                    (double)busy->publishes_sent - (double)granted -
-                        (double)busy->publishes_refused);
+                    (double)busy->snapshot.counters.publishes_sent - (double)granted -
+                        (double)busy->snapshot.counters.publishes_refused);
     platform_broken(round, "refusals that are not the limiter's",
-                    (double)busy->publishes_refused - (double)stats->limited_upstream_qos1);
+                    (double)busy->snapshot.counters.publishes_refused -
+                        (double)stats->limited_upstream_qos1);
 }
 
 static void run_limiter(const struct platform_options *options, struct platform_round *round)
 {
     uint32_t quiet = options->devices - options->busy;
-    struct fmx_fleet_snapshot busy;
+    struct platform_seen busy;
     struct platform_world world;
 
     if (options->busy >= options->devices) {
@@ -267,15 +270,16 @@ static void run_connects_of(struct platform_world *world, enum fmx_profile profi
 
     platform_gateway_open(world, profile, FMX_UNLIMITED, NULL);
     struct platform_usage begin = platform_usage_now(world);
-    struct fmx_fleet_snapshot snapshot = tell(world, order_of(world, PLATFORM_HOLD, 1, count));
+    struct platform_seen seen = tell(world, order_of(world, PLATFORM_HOLD, 1, count));
     struct platform_usage usage = platform_usage_since(world, &begin);
     end_fleet(world);
     platform_gateway_close(world);
-    out_rates[0] = (double)snapshot.connects_ok / ((double)snapshot.last_connect_ns / 1e9);
-    out_rates[1] = (double)snapshot.connects_ok / usage.gateway_s;
+    double connects = (double)seen.snapshot.counters.connects_ok;
+    out_rates[0] = connects / ((double)seen.snapshot.last_connect_ns / 1e9);
+    out_rates[1] = connects / usage.gateway_s;
     platform_note(round, prefix, "rate", "connects/s", out_rates[0]);
     platform_note(round, prefix, "per_gateway_second", "connects/s", out_rates[1]);
-    platform_note(round, prefix, "p99", "ms", ms(snapshot.connect.p99_ns));
+    platform_note(round, prefix, "p99", "ms", ms(seen.connect.p99_ns));
     platform_note_usage(round, prefix, &usage);
 }
 
@@ -353,18 +357,18 @@ static void run_outstanding(const struct platform_options *options, struct platf
     platform_calls_settle(calls);
     struct platform_usage usage = platform_usage_since(&world, &begin);
     struct fmx_stats stats = stats_of(&world);
-    const struct fmx_histogram *off = &calls->off_timeout;
+    const struct fmx_distribution *off = &calls->off_timeout;
     platform_note(round, "outstanding", "begun_in", "s", ms(begun_ns - begin_ns) / 1e3);
     platform_note(round, "outstanding", "at_once", "calls", (double)most);
     platform_note(round, "outstanding", "memory", "MiB", (resident - before) / (1 << 20));
     platform_note(round, "outstanding", "memory_per_call", "B", (resident - before) / (double)most);
     platform_calls_check(calls, round, "outstanding");
     platform_note(round, "outstanding", "deviation_p50", "ms",
-                  ms(fmx_histogram_percentile(off, 0.5)));
+                  ms(fmx_distribution_percentile(off, 0.5)));
     platform_note(round, "outstanding", "deviation_p99", "ms",
-                  ms(fmx_histogram_percentile(off, 0.99)));
+                  ms(fmx_distribution_percentile(off, 0.99)));
     platform_note(round, "outstanding", "deviation_max", "ms",
-                  ms(fmx_histogram_percentile(off, 1)));
+                  ms(fmx_distribution_percentile(off, 1)));
     platform_note(round, "outstanding", "earliest_before_timeout", "ms",
                   (double)options->timeout_ms - ms(calls->earliest_ns));
     platform_note(round, "outstanding", "longest_turn", "ms", ms(stats.turn_ns_longest));

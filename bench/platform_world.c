@@ -24,7 +24,7 @@
 /* ── the registry ── */
 
 struct rows {
-    struct fmx_fleet_plan plan;
+    struct fmx_fleet_group group;
     uint32_t at;
     struct fmx_fleet_device device; /* the texts of the row in the making */
     char error[PLATFORM_ERROR_BYTES];
@@ -34,11 +34,11 @@ static enum fmx_status next_row(void *user, struct fmx_device *out_device)
 {
     struct rows *rows = user;
 
-    if (rows->at == rows->plan.clients_count) {
+    if (rows->at == rows->group.clients_count) {
         return FMX_END;
     }
     enum fmx_status status =
-        fmx_fleet_device(&rows->plan, rows->at++, &rows->device, rows->error, sizeof rows->error);
+        fmx_fleet_device(&rows->group, rows->at++, &rows->device, rows->error, sizeof rows->error);
     *out_device = (struct fmx_device){.product_key = rows->device.product_key,
                                       .device_name = rows->device.device_name,
                                       .secret = rows->device.secret};
@@ -54,7 +54,7 @@ static void fill_registry(const struct platform_world *world)
     uint64_t row;
 
     rows.at = 0;
-    platform_fleets_plan(world->options, &rows.plan);
+    platform_fleets_group(world->options, &rows.group);
     if (fmx_registry_create(world->registry, rows.error, sizeof rows.error) != FMX_OK ||
         fmx_registry_open(world->registry, &registry, rows.error, sizeof rows.error) != FMX_OK ||
         fmx_registry_product_add(registry, &product, rows.error, sizeof rows.error) != FMX_OK ||

@@ -17,7 +17,7 @@ endif()
 
 set(version_script ${PROJECT_SOURCE_DIR}/include/fleetmux.map)
 set(private_libs BoringSSL::ssl BoringSSL::crypto)
-set(system_libs PkgConfig::URING PkgConfig::SQLITE PkgConfig::JSONC Threads::Threads)
+set(system_libs PkgConfig::URING PkgConfig::SQLITE PkgConfig::JSONC Threads::Threads m)
 
 add_library(fleetmux_static STATIC ${objects})
 set_target_properties(fleetmux_static PROPERTIES

@@ -22,6 +22,7 @@
  * Not here:       bytes in: conn_recv.c; bytes out: conn_send.c; what a session means: roles/
  */
 #include "engine/conn_tls.h"
+#include "engine/link.h"
 #include "engine/shard.h"
 #include "proto/limits.h"
 
@@ -53,6 +54,11 @@ static void enter_state(struct fmx_conn *conn, enum fmx_conn_state state)
 void fmx_conn_arm(struct fmx_conn *conn, uint64_t due_ns)
 {
     fmx_wheel_arm(&conn->shard->wheel, &conn->timer, due_ns);
+}
+
+void fmx_conn_arm_end(struct fmx_conn *conn, uint64_t from_ns)
+{
+    fmx_conn_arm(conn, from_ns + END_WAIT_NS);
 }
 
 /* ── open ── */
@@ -223,7 +229,10 @@ void fmx_conn_report_close(struct fmx_conn *conn)
     fmx_count(cause_counter(conn), 1);
     role_of(conn)->on_close(conn);
     fmx_conn_tls_end(conn);
-    fmx_conn_arm(conn, conn->shard->now_ns + END_WAIT_NS);
+    fmx_conn_arm_end(conn, conn->shard->now_ns);
+    if (conn->has_link) {
+        fmx_link_end_out(conn);
+    }
     fmx_conn_mark_dirty(conn);
     if (!conn->abrupt) {
         fmx_conn_receive_rest(conn);
@@ -238,7 +247,7 @@ static bool is_quiet_end(struct fmx_conn *conn)
     const struct fmx_sendq *wire = fmx_conn_wire(conn);
 
     return wire->sending == 0 && wire->bytes == 0 && conn->sendq.bytes == 0 &&
-           !fmx_conn_tls_has_end_due(conn);
+           !fmx_conn_tls_has_end_due(conn) && !(conn->has_link && fmx_link_holds_end(conn));
 }
 
 static void enter_closing(struct fmx_conn *conn)
@@ -341,6 +350,9 @@ static void on_closed(struct fmx_conn *conn)
     fmx_wheel_disarm(&conn->shard->wheel, &conn->timer);
     fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
     fmx_conn_tls_closed(conn);
+    if (conn->has_link) {
+        fmx_link_close(conn);
+    }
     fmx_count_down(&conn->shard->counters.connections_now, 1);
     offer_slot(conn);
 }

@@ -83,6 +83,7 @@ struct fmx_conn {
     bool tls_waits : 1;      /* a handshake step is queued, or with a worker */
     bool abrupt : 1;         /* end without a goodbye */
     bool linger_zero : 1;
+    bool has_link : 1; /* link.h; in the shard's table of them */
 };
 
 static_assert(sizeof(struct fmx_conn) == 208, "with the role's part, four cache lines");
@@ -145,6 +146,9 @@ void fmx_conn_ask_peer_name(struct fmx_conn *conn, struct sockaddr_in6 *name, bo
 /* Arms the connection's own timer. */
 void fmx_conn_arm(struct fmx_conn *conn, uint64_t due_ns);
 
+/* For link.c: the session is over, and what ends it leaves at `from_ns`: the end is waited for. */
+void fmx_conn_arm_end(struct fmx_conn *conn, uint64_t from_ns);
+
 /* For shard.c: a completion, a due timer, the turn's end. */
 void fmx_conn_on_completion(struct fmx_shard *shard, const struct fmx_completion *completion);
 void fmx_conn_on_timer(struct fmx_conn *conn);
@@ -156,6 +160,9 @@ void fmx_conn_join(struct fmx_conn *conn);
 
 void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *completion);
 void fmx_conn_arm_recv(struct fmx_conn *conn);
+
+/* For link.c: bytes of the peer, as they came; they die with the return. */
+void fmx_conn_arrive(struct fmx_conn *conn, fmx_slice span);
 
 /* Bytes of MQTT, as they came or decrypted; they die with the return. */
 void fmx_conn_feed(struct fmx_conn *conn, fmx_slice span);

@@ -15,6 +15,7 @@
  */
 #include "engine/conn_tls.h"
 
+#include "engine/link.h"
 #include "engine/shard.h"
 #include "proto/limits.h"
 #include "tls/record.h"
@@ -51,15 +52,15 @@ static unsigned parts_to_seal(const struct fmx_conn *conn, struct iovec *parts, 
 {
     unsigned count = fmx_sendq_parts(&conn->sendq, parts, FMX_RING_PARTS_MAX, out_bytes);
 
-    while (*out_bytes > SEAL_BYTES_MAX) {
-        struct iovec *last = &parts[count - 1];
-        size_t over = *out_bytes - SEAL_BYTES_MAX;
-        size_t cut = over < last->iov_len ? over : last->iov_len;
-        last->iov_len -= cut;
-        *out_bytes -= cut;
-        count -= last->iov_len == 0;
-    }
-    return count;
+    return fmx_sendq_cut(parts, count, SEAL_BYTES_MAX, out_bytes);
+}
+
+/* Is as much sealed as goes into one send? What waits in a link does not count. */
+static bool is_enough_sealed(const struct fmx_conn *conn)
+{
+    uint32_t held = conn->has_link ? fmx_link_held_out(conn) : 0;
+
+    return fmx_conn_tls_of(conn)->wire.bytes - held >= SEAL_BYTES_MAX;
 }
 
 bool fmx_conn_tls_seal(struct fmx_conn *conn)
@@ -69,7 +70,7 @@ bool fmx_conn_tls_seal(struct fmx_conn *conn)
     struct iovec parts[FMX_RING_PARTS_MAX];
     size_t bytes;
 
-    if (tls->phase != FMX_TLS_OPEN || tls->wire.bytes >= SEAL_BYTES_MAX) {
+    if (tls->phase != FMX_TLS_OPEN || is_enough_sealed(conn)) {
         return true;
     }
     unsigned count = parts_to_seal(conn, parts, &bytes);

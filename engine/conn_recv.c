@@ -19,6 +19,7 @@
  * Not here:       what packets mean: proto/session.c and the role
  */
 #include "engine/conn_tls.h"
+#include "engine/link.h"
 #include "engine/shard.h"
 #include "proto/decode.h"
 #include "proto/limits.h"
@@ -40,19 +41,26 @@
 
 void fmx_conn_arm_recv(struct fmx_conn *conn)
 {
+    struct fmx_ring *ring = conn->shard->ring;
+    uint64_t tag = fmx_op_pack(FMX_OP_RECV, conn->slot.index, conn->slot.generation);
+    uint32_t bytes_max = conn->has_link ? fmx_link_receive_max(conn) : 0;
+
     FMX_ASSERT(!conn->recv_armed);
     conn->recv_armed = true;
     conn->recv_cancelled = false;
-    fmx_ring_prep_recv(conn->shard->ring, conn->file,
-                       fmx_op_pack(FMX_OP_RECV, conn->slot.index, conn->slot.generation));
+    if (bytes_max > 0) {
+        fmx_ring_prep_recv_once(ring, conn->file, bytes_max, tag);
+    } else {
+        fmx_ring_prep_recv(ring, conn->file, tag);
+    }
 }
 
 static void pause_recv(struct fmx_conn *conn)
 {
+    fmx_count(&conn->shard->counters.receive_pauses, !conn->is_paused);
     conn->is_paused = true;
     if (conn->recv_armed && !conn->recv_cancelled) {
         conn->recv_cancelled = true;
-        fmx_count(&conn->shard->counters.receive_pauses, 1);
         fmx_ring_prep_cancel(conn->shard->ring,
                              fmx_op_pack(FMX_OP_RECV, conn->slot.index, conn->slot.generation),
                              fmx_op_pack(FMX_OP_CANCEL, conn->slot.index, conn->slot.generation));
@@ -339,6 +347,12 @@ static bool has_waiting(const struct fmx_conn *conn)
              conn->session.state == FMX_SESSION_EXPECT_VERDICT));
 }
 
+/* Has all been looked at that the peer has said? */
+static bool is_heard_out(const struct fmx_conn *conn)
+{
+    return !has_waiting(conn) && !(conn->has_link && fmx_link_holds_in(conn));
+}
+
 /* Too much waits to be looked at: let TCP's window close. */
 static bool has_too_much(const struct fmx_conn *conn)
 {
@@ -353,7 +367,7 @@ static void bound_carry(struct fmx_conn *conn)
     }
 }
 
-static void take_bytes(struct fmx_conn *conn, fmx_slice span)
+void fmx_conn_arrive(struct fmx_conn *conn, fmx_slice span)
 {
     if (is_undecided(conn) && !fmx_conn_tls_decide(conn, span.data[0])) {
         return;
@@ -363,6 +377,25 @@ static void take_bytes(struct fmx_conn *conn, fmx_slice span)
     } else {
         conn->last_in_ns = conn->shard->now_ns;
         fmx_conn_feed(conn, span);
+    }
+}
+
+static void take_through_link(struct fmx_conn *conn, fmx_slice span)
+{
+    if (fmx_link_let_in(conn, span)) {
+        fmx_conn_arrive(conn, span);
+    }
+    if (fmx_link_holds_off(conn)) {
+        pause_recv(conn);
+    }
+}
+
+static void take_bytes(struct fmx_conn *conn, fmx_slice span)
+{
+    if (conn->has_link) {
+        take_through_link(conn, span);
+    } else {
+        fmx_conn_arrive(conn, span);
     }
     bound_carry(conn);
 }
@@ -376,9 +409,10 @@ void fmx_conn_on_ready(struct fmx_conn *conn)
     if (conn->state != FMX_CONN_OPEN) {
         return;
     }
-    if (conn->peer_ended && !has_waiting(conn)) {
+    if (conn->peer_ended && is_heard_out(conn)) {
         fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
-    } else if (conn->is_paused && !has_too_much(conn)) {
+    } else if (conn->is_paused && !has_too_much(conn) &&
+               !(conn->has_link && fmx_link_holds_off(conn))) {
         resume_recv(conn);
     }
 }
@@ -387,7 +421,7 @@ void fmx_conn_on_ready(struct fmx_conn *conn)
 
 void fmx_conn_on_peer_ended(struct fmx_conn *conn)
 {
-    if (conn->state == FMX_CONN_OPEN && has_waiting(conn)) {
+    if (conn->state == FMX_CONN_OPEN && !is_heard_out(conn)) {
         conn->peer_ended = true; /* what it said before still counts: fmx_conn_on_ready ends it */
     } else {
         fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
@@ -396,7 +430,6 @@ void fmx_conn_on_peer_ended(struct fmx_conn *conn)
 
 static void on_recv_ended(struct fmx_conn *conn, int32_t result)
 {
-    conn->recv_armed = false;
     if (conn->state >= FMX_CONN_CLOSING) {
         fmx_conn_join(conn);
     } else if (result == -ENOBUFS) {
@@ -406,6 +439,9 @@ static void on_recv_ended(struct fmx_conn *conn, int32_t result)
             fmx_conn_arm_recv(conn);
         }
     } else if (result == 0 || result == -ECONNRESET) {
+        if (conn->has_link) {
+            fmx_link_end_in(conn);
+        }
         fmx_conn_on_peer_ended(conn);
     } else {
         fmx_conn_abort(conn, FMX_SYS_RECV, -result);
@@ -416,6 +452,9 @@ void fmx_conn_on_recv(struct fmx_conn *conn, const struct fmx_completion *comple
 {
     struct fmx_shard *shard = conn->shard;
 
+    if (!completion->more) {
+        conn->recv_armed = false; /* first: who pauses it then has nothing to cancel */
+    }
     if (completion->buffer != FMX_RING_NO_BUFFER) {
         if (completion->result > 0 && conn->state == FMX_CONN_OPEN) {
             size_t bytes = (size_t)completion->result;

@@ -17,6 +17,7 @@
  * Not here:       what to do with a slow reader: roles/gateway.c
  */
 #include "engine/conn_tls.h"
+#include "engine/link.h"
 #include "engine/shard.h"
 #include "proto/encode.h"
 #include "proto/limits.h"
@@ -150,9 +151,17 @@ void fmx_conn_admit(struct fmx_conn *conn, bool session_present, fmx_slice assig
     fmx_conn_mark_ready(conn);
 }
 
+/* What is sealed counts only while a link keeps it back: the kernel takes the rest. */
+static uint64_t queued_bytes(const struct fmx_conn *conn)
+{
+    uint32_t sealed = conn->has_link && conn->tls != 0 ? fmx_link_held_out(conn) : 0;
+
+    return (uint64_t)conn->sendq.bytes + sealed;
+}
+
 bool fmx_conn_is_full(struct fmx_conn *conn)
 {
-    bool is_over = conn->sendq.bytes >= conn->shard->options->send_queue_bytes_max;
+    bool is_over = queued_bytes(conn) >= conn->shard->options->send_queue_bytes_max;
 
     if (conn->is_mute ||
         (!is_over && (conn->sendq.bytes == 0 || !fmx_shard_is_full(conn->shard)))) {
@@ -204,6 +213,9 @@ static void wipe_queues(struct fmx_conn *conn)
     fmx_sendq_wipe(&conn->sendq, &conn->shard->pool);
     fmx_sendq_wipe(fmx_conn_wire(conn), &conn->shard->pool);
     fmx_conn_tls_forget_end(conn);
+    if (conn->has_link) {
+        fmx_link_drop_out(conn);
+    }
 }
 
 void fmx_conn_flush(struct fmx_conn *conn)
@@ -225,8 +237,11 @@ void fmx_conn_flush(struct fmx_conn *conn)
     if ((conn->tls != 0 && !fmx_conn_tls_seal(conn)) || wire->bytes == 0) {
         return;
     }
-    settle_acks(conn);
     unsigned count = fmx_sendq_parts(wire, parts, FMX_RING_PARTS_MAX, &bytes);
+    if (conn->has_link && (count = fmx_link_let_out(conn, parts, count, &bytes)) == 0) {
+        return;
+    }
+    settle_acks(conn);
     wire->sending = (uint32_t)bytes;
     fmx_ring_prep_send(conn->shard->ring, conn->file, parts, count,
                        fmx_op_pack(FMX_OP_SEND, conn->slot.index, conn->slot.generation));
@@ -244,7 +259,7 @@ static void release_waits(struct fmx_conn *conn)
         conn->out_waits = false;
         fmx_conn_mark_ready(conn);
     }
-    if (conn->was_full && conn->sendq.bytes <= options->send_queue_bytes_max / 4) {
+    if (conn->was_full && queued_bytes(conn) <= options->send_queue_bytes_max / 4) {
         conn->was_full = false;
         options->role->on_writable(conn);
     }
@@ -280,7 +295,11 @@ void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result)
     }
     fmx_count(&shard->counters.sends, 1);
     fmx_count(&shard->counters.bytes_out, (uint64_t)result);
-    conn->last_out_ns = shard->now_ns;
+    if (conn->has_link) {
+        fmx_link_sent(conn, (uint32_t)result);
+    } else {
+        conn->last_out_ns = shard->now_ns;
+    }
     fmx_sendq_consume(wire, &shard->pool, (size_t)result);
     if (wire->bytes > 0 || conn->sendq.bytes > 0 || fmx_conn_tls_has_end_due(conn)) {
         fmx_conn_mark_dirty(conn);

@@ -42,6 +42,11 @@ bool fmx_conn_tls_facts(const struct fmx_conn *conn, struct fmx_tls_facts *out_f
     return true;
 }
 
+bool fmx_conn_tls_was_answered(const struct fmx_conn *conn)
+{
+    return conn->tls != 0 && fmx_conn_tls_of(conn)->handshake_bytes > 0;
+}
+
 uint64_t fmx_conn_tls_begun_ns(const struct fmx_conn *conn)
 {
     return conn->tls == 0 ? 0 : fmx_conn_tls_of(conn)->begun_ns;

@@ -40,6 +40,9 @@ bool fmx_conn_tls_facts(const struct fmx_conn *conn, struct fmx_tls_facts *out_f
 /* The stream, until on_release has returned; NULL: plain. */
 struct fmx_tls_stream *fmx_conn_tls_stream(const struct fmx_conn *conn);
 
+/* Has the peer said anything in the handshake? False: plain. */
+bool fmx_conn_tls_was_answered(const struct fmx_conn *conn);
+
 /* When the handshake began, by the shard's clock; 0: plain. */
 uint64_t fmx_conn_tls_begun_ns(const struct fmx_conn *conn);
 

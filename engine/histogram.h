@@ -1,42 +1,35 @@
 /*
- * histogram.h — counts of durations at three significant digits, one writer, any readers
+ * histogram.h — a distribution that one thread counts into while others read
  *
- * Log-linear: 2,048 buckets of 1 ns, then 1,024 for every doubling, up to 2^42 ns (73 minutes);
- * larger values count in the last bucket, the true maximum is kept beside. Counters are written
- * with plain atomic stores by the owning shard, so that a snapshot from another thread is defined.
+ * Counters are written with plain atomic stores by the owning shard, so that a copy made by another
+ * thread is defined. What the counts tell is asked of the copy: fleetmux/distribution.h.
  */
 #ifndef ENGINE_HISTOGRAM_H
 #define ENGINE_HISTOGRAM_H
 
-#include <fleetmux/stats.h>
+#include <fleetmux/distribution.h>
 #include <stdatomic.h>
 
-#define FMX_HISTOGRAM_BUCKETS (2048u + 31u * 1024u)
-
+/* All zero but for min_ns is an empty one: fmx_histogram_init_zeroed. */
 struct fmx_histogram {
-    _Atomic uint64_t counts[FMX_HISTOGRAM_BUCKETS];
+    _Atomic uint64_t counts[FMX_DISTRIBUTION_BUCKETS];
     _Atomic uint64_t total;
     _Atomic uint64_t min_ns; /* UINT64_MAX while empty */
     _Atomic uint64_t max_ns;
 };
 
-void fmx_histogram_init(struct fmx_histogram *histogram);
+/* Of zeroed memory, so that pages in which nothing is counted are never touched. */
+void fmx_histogram_init_zeroed(struct fmx_histogram *zeroed);
 
 /* Owning thread only. */
 void fmx_histogram_record(struct fmx_histogram *histogram, uint64_t value_ns);
 
-/*
- * Adds `from` (which may be written meanwhile, by its own thread) to `into`, which is the caller's
- * own: the way of other threads to read one.
- */
-void fmx_histogram_add(struct fmx_histogram *into, const struct fmx_histogram *from);
+/* Adds what it holds to a distribution of the caller's. Any thread. */
+void fmx_histogram_add_to(const struct fmx_histogram *histogram, struct fmx_distribution *into);
 
-/*
- * The smallest value that at least `fraction` (0 … 1) of all are not above, or up to 0.1 % more; 0
- * if empty. This and the summary: owning thread only.
- */
-uint64_t fmx_histogram_percentile(const struct fmx_histogram *histogram, double fraction);
-
-void fmx_histogram_summary(const struct fmx_histogram *histogram, struct fmx_latency *out_latency);
+static inline uint64_t fmx_histogram_count(const struct fmx_histogram *histogram)
+{
+    return atomic_load_explicit(&histogram->total, memory_order_relaxed);
+}
 
 #endif

@@ -21,6 +21,7 @@ enum fmx_msg_kind {
     /* to any shard, from the process */
     FMX_MSG_STOP,      /* drain, then end */
     FMX_MSG_BEGIN,     /* the plan's clock runs */
+    FMX_MSG_STEER,     /* another rate, a pause, a storm: roles/fleet.h */
     FMX_MSG_RENEW_TLS, /* a listener has other certificates and keys */
     /* about identities: between a session's shard and its client id's home */
     FMX_MSG_CLAIMING, /* session → its own shard: claim my client id, if I am still there */
@@ -179,6 +180,12 @@ struct fmx_msg {
             struct fmx_tls_context *context; /* a reference */
             uint32_t listener;
         } renew_tls;
+        struct {
+            double value;   /* rate, share, or 1 for a pause and 0 for its end */
+            uint32_t group; /* of a storm */
+            uint8_t wish;   /* enum fmx_fleet_wish of roles/fleet.h */
+            uint8_t leave;
+        } steer;
     };
 };
 

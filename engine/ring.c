@@ -215,6 +215,16 @@ void fmx_ring_prep_recv(struct fmx_ring *ring, uint32_t file, uint64_t tag)
     set_tag(entry, tag);
 }
 
+void fmx_ring_prep_recv_once(struct fmx_ring *ring, uint32_t file, uint32_t bytes_max, uint64_t tag)
+{
+    struct io_uring_sqe *entry = next_entry(ring);
+
+    io_uring_prep_recv(entry, (int)file, NULL, bytes_max, 0);
+    entry->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+    entry->buf_group = FMX_BUFRING_GROUP;
+    set_tag(entry, tag);
+}
+
 void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct sockaddr *address,
                            socklen_t address_bytes, uint64_t tag)
 {

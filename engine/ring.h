@@ -47,6 +47,8 @@ uint64_t fmx_ring_now(struct fmx_ring *ring);
 /* Fill one entry each; a full submission queue is submitted first. Results come as completions. */
 void fmx_ring_prep_accept(struct fmx_ring *ring, int listen_fd, uint64_t tag); /* multishot */
 void fmx_ring_prep_recv(struct fmx_ring *ring, uint32_t file, uint64_t tag);   /* multishot */
+void fmx_ring_prep_recv_once(struct fmx_ring *ring, uint32_t file, uint32_t bytes_max,
+                             uint64_t tag);
 void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct sockaddr *address,
                            socklen_t address_bytes, uint64_t tag);
 void fmx_ring_prep_shutdown(struct fmx_ring *ring, uint32_t file, uint64_t tag);

@@ -123,6 +123,19 @@ unsigned fmx_sendq_parts(const struct fmx_sendq *queue, struct iovec *parts, uns
     return count;
 }
 
+unsigned fmx_sendq_cut(struct iovec *parts, unsigned count, size_t bytes_max, size_t *bytes)
+{
+    while (*bytes > bytes_max) {
+        struct iovec *last = &parts[count - 1];
+        size_t over = *bytes - bytes_max;
+        size_t cut = over < last->iov_len ? over : last->iov_len;
+        last->iov_len -= cut;
+        *bytes -= cut;
+        count -= last->iov_len == 0;
+    }
+    return count;
+}
+
 static void drop_head(struct fmx_sendq *queue, struct fmx_pool *pool)
 {
     struct fmx_piece *piece = queue->head;

@@ -35,6 +35,9 @@ bool fmx_sendq_refer(struct fmx_sendq *queue, struct fmx_pool *pool, struct fmx_
 unsigned fmx_sendq_parts(const struct fmx_sendq *queue, struct iovec *parts, unsigned parts_max,
                          size_t *out_bytes);
 
+/* Cuts parts, which hold `*bytes`, to `bytes_max` at most; returns how many are left. */
+unsigned fmx_sendq_cut(struct iovec *parts, unsigned count, size_t bytes_max, size_t *bytes);
+
 /* Releases the first `bytes`: the kernel has them. */
 void fmx_sendq_consume(struct fmx_sendq *queue, struct fmx_pool *pool, size_t bytes);
 

@@ -24,6 +24,7 @@
  */
 #include "engine/shard.h"
 
+#include "engine/link.h"
 #include "engine/mux.h"
 #include "proto/limits.h"
 
@@ -326,6 +327,8 @@ static void take_timers(struct fmx_shard *shard)
         if (timer->kind == FMX_TIMER_CONN) {
             fmx_conn_on_timer(
                 (struct fmx_conn *)((char *)timer - offsetof(struct fmx_conn, timer)));
+        } else if (timer->kind == FMX_TIMER_LINK) {
+            fmx_link_on_timer(timer);
         } else {
             shard->options->role->on_timer(shard, timer);
         }
@@ -637,6 +640,7 @@ void fmx_shard_close(struct fmx_shard *shard)
     if (shard->conns.chunks != NULL) {
         fmx_shard_discard(shard);
         shard->options->role->close_shard(shard);
+        fmx_links_close(shard);
         fmx_slab_close(&shard->conns);
         fmx_pool_wipe(&shard->pool);
     }

@@ -18,6 +18,7 @@
 #include <fleetmux/private/assert.h>
 #include <pthread.h>
 
+struct fmx_link;
 struct fmx_mux;
 
 #define FMX_LISTENERS_MAX       16u
@@ -72,6 +73,8 @@ struct fmx_shard {
     struct fmx_wheel wheel;
     struct fmx_pool pool;
     struct fmx_handshakes handshakes;
+    struct fmx_link **links; /* by slot; NULL: the connection has none, or none has */
+    uint32_t links_count;    /* room for so many */
 
     struct fmx_conn *dirty; /* something to send */
     struct fmx_list lists[FMX_LISTS_COUNT];

@@ -12,6 +12,7 @@
 enum fmx_timer_kind {
     FMX_TIMER_CONN = 0, /* engine: a connection's own deadline */
     FMX_TIMER_ROLE = 1, /* the role's; see role.h */
+    FMX_TIMER_LINK = 2, /* engine: what waits in a connection's link */
 };
 
 /* All zero is a disarmed timer. It may not move while armed. */

@@ -390,6 +390,13 @@ void fmx_session_admit(struct fmx_session *session, bool session_present, fmx_sl
 
 /* ---- CONNACK, as the client hears it --------------------------------------------------------- */
 
+void fmx_session_set_options(struct fmx_session *session, const struct fmx_session_options *options)
+{
+    FMX_ASSERT(session->state == FMX_SESSION_EXPECT_START);
+    check_options(options);
+    session->options = options;
+}
+
 void fmx_session_connect(struct fmx_session *session, struct fmx_connect *connect)
 {
     enter(session, FMX_SESSION_EXPECT_CONNACK);
@@ -819,7 +826,8 @@ bool fmx_session_end(struct fmx_session *session, enum fmx_status status, fmx_sl
     if (state == FMX_SESSION_ENDED) {
         return false;
     }
-    if (!is_unheard(status) && session->peer_packet_bytes_max >= LAST_WORD_BYTES) {
+    if (!is_unheard(status) && !session->is_mute &&
+        session->peer_packet_bytes_max >= LAST_WORD_BYTES) {
         if (state == FMX_SESSION_OPEN) {
             has_word = fill_disconnect(session, status, words, out_packet);
         } else if (session->connect_came) {
@@ -875,7 +883,7 @@ uint64_t fmx_session_on_time(struct fmx_session *session, uint64_t now_ns, uint6
 {
     CHECK_IN_DEBUG(session);
     *out_actions = (struct fmx_actions){0};
-    if (session->state != FMX_SESSION_OPEN || session->keepalive_s == 0) {
+    if (session->state != FMX_SESSION_OPEN || session->keepalive_s == 0 || session->is_mute) {
         return UINT64_MAX;
     }
     if (!is_server(session)) {

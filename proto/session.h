@@ -58,6 +58,7 @@ struct fmx_session {
     bool connect_came : 1;         /* server: a CONNECT was seen, so a refusal can be spoken */
     bool keepalive_is_lowered : 1; /* server: keepalive_s is not what the client asked for */
     bool expiry_is_lowered : 1;    /* server: session_expiry_s is less than the client asked for */
+    bool is_mute : 1;              /* client: says nothing by itself any more */
     uint64_t ping_sent_ns;         /* client: when the PINGREQ of ping_is_due was asked for */
 };
 
@@ -137,12 +138,25 @@ void fmx_session_admit(struct fmx_session *session, bool session_present, fmx_sl
 bool fmx_session_end(struct fmx_session *session, enum fmx_status status, fmx_slice words,
                      struct fmx_packet *out_packet);
 
+/* Client, in EXPECT_START: from here on these options are the session's. They outlive it. */
+void fmx_session_set_options(struct fmx_session *session,
+                             const struct fmx_session_options *options);
+
 /*
  * Client, in EXPECT_START: takes over version, keep-alive, expiry of a CONNECT about to be sent,
  * and writes our limits into its 5.0 properties (Receive Maximum, Maximum Packet Size, Topic Alias
  * Maximum), so that what is announced is what will be enforced.
  */
 void fmx_session_connect(struct fmx_session *session, struct fmx_connect *connect);
+
+/*
+ * Client: nobody is behind it any more. From now on it says nothing by itself, neither PINGREQ nor
+ * a last word, and is not ended for want of an answer.
+ */
+static inline void fmx_session_mute(struct fmx_session *session)
+{
+    session->is_mute = true;
+}
 
 /* Room in the window towards the peer: the smaller of its Receive Maximum and inflight_max. */
 uint32_t fmx_session_window_left(const struct fmx_session *session);

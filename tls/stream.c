@@ -369,3 +369,8 @@ void fmx_tls_session_drop(struct fmx_tls_session *session)
 {
     SSL_SESSION_free((SSL_SESSION *)session);
 }
+
+bool fmx_tls_session_is_used_once(const struct fmx_tls_session *session)
+{
+    return SSL_SESSION_should_be_single_use((const SSL_SESSION *)session) == 1;
+}

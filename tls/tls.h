@@ -151,4 +151,7 @@ const char *fmx_tls_stream_fault(const struct fmx_tls_stream *stream);
 struct fmx_tls_session *fmx_tls_stream_session(struct fmx_tls_stream *stream);
 void fmx_tls_session_drop(struct fmx_tls_session *session); /* NULL is harmless */
 
+/* May it be offered once only (1.3: twice would tell who watches that it is the same client)? */
+bool fmx_tls_session_is_used_once(const struct fmx_tls_session *session);
+
 #endif

@@ -44,7 +44,7 @@ LAYERS = [
         "engine/roles/",
         ["include/fleetmux/*", "proto/*", "engine/roles/*"]
         + ["tls/%s.h" % name for name in ("hmac", "tls", "tickets")]
-        + ["engine/%s.h" % name for name in ("role", "conn", "conn_tls", "shard", "mux", "router", "index", "payload", "timer")]
+        + ["engine/%s.h" % name for name in ("role", "conn", "conn_tls", "link", "shard", "mux", "router", "index", "payload", "timer")]
         + ["engine/%s.h" % name for name in ("stats", "histogram", "options", "log", "clock")],
     ),
     ("engine/", ["include/fleetmux/*", "proto/*", "tls/tls.h", "tls/record.h", "engine/[^/]*"]),
@@ -84,6 +84,21 @@ FOREIGN = [
         re.compile(r"^cyaml/"),
         re.compile(r"^(tools/fleetmux/.*|tests/.*)$"),
         "libcyaml is used in tools/fleetmux/ only; the library takes option structs",
+    ),
+    (
+        re.compile(r"^yaml\.h$"),
+        re.compile(r"^(tools/fleetmux/scenario_parts\.h|tests/.*)$"),
+        "libyaml is used for scenarios only, through tools/fleetmux/scenario_parts.h",
+    ),
+    (
+        re.compile(r"^(n?curses|term)\.h$"),
+        re.compile(r"^tools/fleetmux/fleet_screen[a-z_]*\.c$"),
+        "ncurses is used for the screen only, in tools/fleetmux/fleet_screen*.c",
+    ),
+    (
+        re.compile(r"^microhttpd\.h$"),
+        re.compile(r"^tools/fleetmux/fleet_http\.c$"),
+        "libmicrohttpd is used for metrics only, in tools/fleetmux/fleet_http.c",
     ),
 ]
 

@@ -74,18 +74,37 @@ static int look_up(const char *host, const char *port, bool resolve,
     return result;
 }
 
+/* Splits as above; NULL with words if it cannot be. */
+static const char *split_checked(const char *field, const char *text, char *host, char *error,
+                                 size_t error_bytes)
+{
+    const char *port = text == NULL ? NULL : split(text, host);
+    const char *fix = port == NULL ? "write ADDRESS:PORT, such as 127.0.0.1:1883 or [::1]:1883"
+                                   : "the port must be a number from 0 to 65535";
+
+    if (port == NULL || !is_port(port)) {
+        (void)!refuse(field, text, fix, error, error_bytes);
+        return NULL;
+    }
+    return port;
+}
+
+enum fmx_status fmx_address_check(const char *field, const char *text, char *error,
+                                  size_t error_bytes)
+{
+    char host[HOST_BYTES];
+
+    return split_checked(field, text, host, error, error_bytes) != NULL ? FMX_OK : FMX_E_OPTION;
+}
+
 enum fmx_status fmx_address_parse(const char *field, const char *text, bool resolve,
                                   struct fmx_address *out_address, char *error, size_t error_bytes)
 {
     char host[HOST_BYTES];
-    const char *port = text == NULL ? NULL : split(text, host);
+    const char *port = split_checked(field, text, host, error, error_bytes);
 
     if (port == NULL) {
-        return refuse(field, text, "write ADDRESS:PORT, such as 127.0.0.1:1883 or [::1]:1883",
-                      error, error_bytes);
-    }
-    if (!is_port(port)) {
-        return refuse(field, text, "the port must be a number from 0 to 65535", error, error_bytes);
+        return FMX_E_OPTION;
     }
     int result = look_up(host, port, resolve, out_address);
     if (result != 0) {

@@ -15,6 +15,10 @@ enum fmx_status fmx_address_parse(const char *field, const char *text, bool reso
                                   struct fmx_address *out_address, char *error,
                                   size_t error_bytes) FMX_MUST_USE;
 
+/* Is it of the form HOST:PORT? Nothing is looked up. FMX_OK, or FMX_E_OPTION with words. */
+enum fmx_status fmx_address_check(const char *field, const char *text, char *error,
+                                  size_t error_bytes) FMX_MUST_USE;
+
 /* An address without a port: a source to bind to. */
 enum fmx_status fmx_address_parse_host(const char *field, const char *text,
                                        struct fmx_address *out_address, char *error,

@@ -1,164 +1,108 @@
 /*
- * fleet — the client role: its public calls, and where the engine enters it
+ * fleet — the client role: public calls, and the table by which shards call it
  *
- * Why it is so:   clients are dealt to the shards like cards, client i to shard i modulo their
- *                 number, so each shard's part of every rate is an equal part and no shard has to
- *                 ask another
- * Words:          plan: what the user asked for; start: the instant from which all planned times
- *                 count
- * Memory:         clients, one array for each shard
- * Threads:        as include/fleetmux/fleet.h says
- * Limits:         those of the plan
- * Not here:       the plan itself: fleet_plan.c; what a client does: see the map in
- *                 engine/roles/fleet.h
+ * Why it is so:   a fleet is a plan, and the shards that carry it out, each for its own clients.
+ *                 What has to be decided for all is decided on shard 0 and written where all look;
+ *                 what somebody wants while it runs comes to it as a message
+ * Memory:         the plan's copies; on each shard its clients, flows and histograms, made at start
+ * Threads:        open, start, steering, stop and close: one thread of the caller's
+ * Limits:         FMX_FLEET_CLIENTS_MAX clients
+ * Not here:       a map of the other files: fleet.h
  */
 #include "engine/roles/fleet.h"
 
 #include "engine/clock.h"
-#include "engine/roles/address.h"
-#include "proto/limits.h"
 
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-#define WATCH_NS           (20 * FMX_NS_PER_MS)
-#define CLIENTS_PER_SOURCE 7000u /* a quarter of the ports of one address towards one target */
-#define END_MS             2000u /* for goodbyes */
-#define BUSY_LOOK_NS       FMX_NS_PER_MS /* too many connects wait for an answer */
-#define POLL_NS            (5 * FMX_NS_PER_MS)
+#define END_MS       2000u         /* for goodbyes */
+#define LOST_MS      1400u         /* lost three times in a row */
+#define BUSY_LOOK_NS FMX_NS_PER_MS /* too many connects wait for an answer */
+#define POLL_NS      (5 * FMX_NS_PER_MS)
+#define QUIET_NS     (250 * FMX_NS_PER_MS) /* at the end: nothing more is on its way */
+#define REARMS       4096u                 /* clients that learn of a changed clock in one turn */
+#define USAGE_LOOKS  10u /* watches between two looks at the thread's own processor time */
+#define RATE_MAX     1e6
 
-/* ── addresses ── */
+/* ── crews ── */
 
-static enum fmx_status parse_addresses(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
-                                       char *error, size_t error_bytes)
+/* Of a group's clients, those with a number below `end` that are this shard's. */
+static uint32_t own_count(const struct fmx_shard *shard, const struct fmx_fleet *fleet,
+                          uint32_t end)
 {
-    enum fmx_status status = FMX_OK;
+    uint64_t stride = (uint64_t)fleet->plan.parts_count * shard->shards_count;
+    uint64_t first = fleet->plan.part + (uint64_t)shard->index * fleet->plan.parts_count;
 
-    fleet->targets = calloc(plan->targets_count, sizeof(*fleet->targets));
-    fleet->sources = calloc(plan->sources_count + 1, sizeof(*fleet->sources));
-    if (fleet->targets == NULL || fleet->sources == NULL) {
-        return FMX_LIMIT_MEMORY;
-    }
-    for (size_t i = 0; status == FMX_OK && i < plan->targets_count; i++) {
-        status = fmx_address_parse("target", plan->targets[i], true, &fleet->targets[i], error,
-                                   error_bytes);
-    }
-    for (size_t i = 0; status == FMX_OK && i < plan->sources_count; i++) {
-        status = fmx_address_parse_host("source", plan->sources[i], &fleet->sources[i], error,
-                                        error_bytes);
-    }
-    fleet->sources_count = (uint32_t)plan->sources_count;
-    return status;
+    return first >= end ? 0 : (uint32_t)((end - first + stride - 1) / stride);
 }
 
-/*
- * An address has 28,232 ports towards one target, and connecting is slow long before they are used
- * up. On loopback there are as many addresses as one likes.
- */
-static enum fmx_status spread_sources(struct fmx_fleet *fleet)
-{
-    const struct fmx_fleet_plan *plan = &fleet->plan;
-    uint32_t wanted =
-        (uint32_t)(plan->clients_count / (CLIENTS_PER_SOURCE * plan->targets_count)) + 1;
-
-    if (fleet->sources_count > 0 || wanted == 1) {
-        return FMX_OK;
-    }
-    for (size_t i = 0; i < plan->targets_count; i++) {
-        if (!fmx_address_is_loopback4(&fleet->targets[i])) {
-            return FMX_OK;
-        }
-    }
-    free(fleet->sources);
-    fleet->sources = calloc(wanted, sizeof(*fleet->sources));
-    if (fleet->sources == NULL) {
-        return FMX_LIMIT_MEMORY;
-    }
-    for (uint32_t i = 0; i < wanted; i++) {
-        fleet->sources[i] = fmx_address_loopback(i + 1);
-    }
-    fleet->sources_count = wanted;
-    return FMX_OK;
-}
-
-/* ── the role ── */
-
-uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet)
-{
-    uint64_t mixed = fleet->random += 0x9e3779b97f4a7c15ull;
-
-    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9ull;
-    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebull;
-    return mixed ^ mixed >> 31;
-}
-
-/* Clients of shards before this one, and its own: what is shared out follows these. */
-static uint64_t clients_before(const struct fmx_fleet_plan *plan, uint32_t shard, uint32_t shards)
-{
-    uint64_t each = plan->clients_count / shards;
-    uint64_t rest = plan->clients_count % shards;
-
-    return each * shard + (shard < rest ? shard : rest);
-}
-
-/* total × part ÷ whole, without leaving 64 bits on the way. */
-static uint64_t portion(uint64_t total, uint64_t part, uint64_t whole)
-{
-    return total / whole * part + total % whole * part / whole;
-}
-
-static uint64_t share_of(const struct fmx_shard *shard, uint64_t total)
-{
-    const struct fmx_fleet *fleet = shard->options->role_user;
-    uint64_t count = fleet->plan.clients_count;
-    uint64_t before = clients_before(&fleet->plan, shard->index, shard->shards_count);
-    uint64_t after = clients_before(&fleet->plan, shard->index + 1, shard->shards_count);
-
-    return portion(total, after, count) - portion(total, before, count);
-}
-
-/* As fmx_histogram_init, of zeroed memory: pages in which nothing is counted are never touched. */
-static void init_histogram(struct fmx_histogram *zeroed)
-{
-    atomic_init(&zeroed->min_ns, UINT64_MAX);
-}
-
-static void init_histograms(struct fmx_fleet_shard *fleet)
-{
-    init_histogram(&fleet->connect);
-    init_histogram(&fleet->tls_full);
-    init_histogram(&fleet->tls_resumed);
-    init_histogram(&fleet->subscribe);
-    init_histogram(&fleet->puback);
-    init_histogram(&fleet->delivery);
-    init_histogram(&fleet->lag);
-}
-
-static bool make_clients(struct fmx_fleet_shard *fleet)
-{
-    size_t bytes = (fleet->clients_count + 1u) * sizeof(*fleet->clients);
-
-    fleet->clients = aligned_alloc(sizeof(*fleet->clients), bytes);
-    if (fleet->clients == NULL) {
-        return false;
-    }
-    memset(fleet->clients, 0, bytes);
-    for (uint32_t i = 0; i < fleet->clients_count; i++) {
-        fleet->clients[i].index =
-            (i * fleet->shard->shards_count + fleet->shard->index) & FMX_FLEET_INDEX_MASK;
-        fleet->clients[i].timer.kind = FMX_TIMER_ROLE;
-        fleet->clients[i].timer.sub_kind = FMX_FLEET_TIMER_CLIENT;
-    }
-    fmx_count(&fleet->counters.waiting, fleet->clients_count);
-    return true;
-}
-
-static void arm_role_timer(struct fmx_fleet_shard *fleet, struct fmx_timer *timer, uint8_t kind)
+static void name_timer(struct fmx_timer *timer, uint8_t kind)
 {
     timer->kind = FMX_TIMER_ROLE;
     timer->sub_kind = kind;
-    fmx_wheel_arm(&fleet->shard->wheel, timer, fleet->shard->now_ns);
 }
+
+static bool make_clients(struct fmx_fleet_crew *crew)
+{
+    const struct fmx_shard *shard = crew->fleet->shard;
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+    size_t publishes = crew->team->plan.publishes_count;
+
+    crew->clients_count = own_count(shard, fleet, crew->team->plan.clients_count);
+    crew->clients = calloc(crew->clients_count + 1u, sizeof(*crew->clients));
+    crew->flows = calloc(crew->clients_count * publishes + 1, sizeof(*crew->flows));
+    if (crew->clients == NULL || crew->flows == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < crew->clients_count; i++) {
+        struct fmx_fleet_client *client = &crew->clients[i];
+        client->crew = crew;
+        client->number = (fleet->plan.part +
+                          (i * shard->shards_count + shard->index) * fleet->plan.parts_count) &
+                         FMX_FLEET_NUMBER_MASK;
+        name_timer(&client->timer, FMX_FLEET_TIMER_CLIENT);
+    }
+    crew->fleet->flows_left += crew->clients_count * publishes;
+    fmx_count(&crew->counters.clients_waiting, crew->clients_count);
+    return true;
+}
+
+static bool open_crew(struct fmx_fleet_shard *fleet, uint32_t group)
+{
+    struct fmx_fleet_crew *crew = calloc(1, sizeof(*crew));
+
+    if (crew == NULL) {
+        return false;
+    }
+    fleet->crews[group] = crew;
+    crew->team = &fleet->fleet->teams[group];
+    crew->fleet = fleet;
+    for (int i = 0; i < FMX_FLEET_LATENCIES; i++) {
+        fmx_histogram_init_zeroed(&crew->histograms[i]);
+    }
+    name_timer(&crew->ramp, FMX_FLEET_TIMER_RAMP);
+    name_timer(&crew->rearm, FMX_FLEET_TIMER_REARM);
+    name_timer(&crew->leaving, FMX_FLEET_TIMER_LEAVING);
+    return make_clients(crew) && fmx_fleet_register_open(crew) && fmx_fleet_tls_open_crew(crew);
+}
+
+static void close_crew(struct fmx_fleet_crew *crew)
+{
+    if (crew != NULL) {
+        fmx_fleet_register_close(crew);
+        fmx_fleet_tls_close_crew(crew);
+        free(crew->flows);
+        free(crew->clients);
+        free(crew);
+    }
+}
+
+/* ── shards ── */
 
 /* An equal part, rounded up. */
 static uint32_t equal_part(uint32_t total, uint32_t shards_count)
@@ -176,89 +120,203 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     shard->role_state = fleet;
     fleet->fleet = shard->options->role_user;
     fleet->shard = shard;
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    fleet->clients_count = (uint32_t)share_of(shard, plan->clients_count);
-    if (!make_clients(fleet) || !fmx_fleet_message_open(fleet) || !fmx_fleet_register_open(fleet) ||
-        !fmx_fleet_tls_open_shard(fleet)) {
-        return FMX_LIMIT_MEMORY;
+    fleet->schedstat_file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    fleet->connecting_max =
+        equal_part(fleet->fleet->plan.connects_inflight_max, shard->shards_count);
+    name_timer(&fleet->watch, FMX_FLEET_TIMER_WATCH);
+    fleet->crews = calloc(fleet->fleet->teams_count, sizeof(struct fmx_fleet_crew *));
+    bool is_whole = fleet->crews != NULL && fmx_fleet_message_open(fleet) &&
+                    fmx_fleet_answers_open(fleet) && fmx_fleet_requests_open(fleet) &&
+                    fmx_fleet_ledger_open(fleet);
+    for (uint32_t i = 0; is_whole && i < fleet->fleet->teams_count; i++) {
+        is_whole = open_crew(fleet, i);
     }
-    fleet->answers.count_max = equal_part(plan->calls.pending_max, shard->shards_count);
-    fleet->answers.timer.kind = FMX_TIMER_ROLE;
-    fleet->answers.timer.sub_kind = FMX_FLEET_TIMER_ANSWERS;
-    fleet->random = plan->seed + 0x632be59bd9b4e019ull * (shard->index + 1);
-    fleet->connecting_max = equal_part(plan->connects_inflight_max, shard->shards_count);
-    fleet->publishes_left =
-        plan->publishes_max == 0 ? UINT64_MAX : share_of(shard, plan->publishes_max);
-    init_histograms(fleet);
-    return FMX_OK;
+    return is_whole ? FMX_OK : FMX_LIMIT_MEMORY;
 }
 
 static void close_shard(struct fmx_shard *shard)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
 
-    if (fleet != NULL) {
-        fmx_fleet_track_close(fleet);
-        fmx_fleet_answers_close(fleet);
-        fmx_fleet_register_close(fleet);
-        fmx_fleet_tls_close_shard(fleet);
-        fmx_fleet_message_close(fleet);
-        free(fleet->clients);
-        free(fleet);
-        shard->role_state = NULL;
+    if (fleet == NULL) {
+        return;
     }
+    fmx_fleet_ledger_close(fleet);
+    fmx_fleet_requests_close(fleet);
+    fmx_fleet_answers_close(fleet);
+    fmx_fleet_message_close(fleet);
+    for (uint32_t i = 0; fleet->crews != NULL && i < fleet->fleet->teams_count; i++) {
+        close_crew(fleet->crews[i]);
+    }
+    if (fleet->schedstat_file >= 0) {
+        close(fleet->schedstat_file);
+    }
+    free(fleet->crews);
+    free(fleet);
+    shard->role_state = NULL;
+}
+
+/* ── the end ── */
+
+static bool all_clients_ended(const struct fmx_fleet_shard *fleet)
+{
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        const struct fmx_crew_counters *counters = &fleet->crews[i]->counters;
+        uint64_t ended = atomic_load_explicit(&counters->clients_lost, memory_order_relaxed) +
+                         atomic_load_explicit(&counters->clients_failed, memory_order_relaxed) +
+                         atomic_load_explicit(&counters->clients_stopped, memory_order_relaxed);
+        if (ended < fleet->crews[i]->clients_count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing is on its way any more: to the server, or, as far as one can tell, from it. */
+static bool is_quiet(const struct fmx_fleet_shard *fleet)
+{
+    uint64_t now_ns = fleet->shard->now_ns;
+
+    return fleet->overdue == 0 && fleet->unacked == 0 && fmx_fleet_requests_waiting(fleet) == 0 &&
+           (!fleet->fleet->has_subscribes || now_ns - fleet->last_received_ns >= QUIET_NS);
 }
 
 /* Is everything done that the plan wants done? */
-static bool is_finished(struct fmx_fleet_shard *fleet)
+static bool is_finished(const struct fmx_fleet_shard *fleet)
 {
     const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    const struct fmx_fleet_counters *counters = &fleet->counters;
-    uint64_t ended = atomic_load_explicit(&counters->lost, memory_order_relaxed) +
-                     atomic_load_explicit(&counters->failed, memory_order_relaxed);
 
-    if (ended == fleet->clients_count) {
+    if (all_clients_ended(fleet)) {
         return true;
     }
     if (fleet->is_ending) {
-        return fleet->unacked == 0 ||
+        return is_quiet(fleet) ||
                fleet->shard->now_ns >= fleet->ending_ns + plan->drain_ms * FMX_NS_PER_MS;
     }
-    return plan->topic != NULL && fleet->publishes_left == 0 && fleet->overdue == 0 &&
-           fleet->unacked == 0;
+    return fleet->fleet->ends_by_count && fleet->flows_left == 0 && is_quiet(fleet);
+}
+
+static void begin_ending(struct fmx_fleet_shard *fleet)
+{
+    if (fleet->is_ending) {
+        return;
+    }
+    fleet->is_ending = true;
+    fleet->ending_ns = fleet->shard->now_ns;
+    fleet->last_received_ns = fleet->ending_ns; /* quiet is counted from here at the earliest */
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        for (uint32_t j = 0; j < fleet->crews[i]->clients_count; j++) {
+            fmx_fleet_flows_end(&fleet->crews[i]->clients[j]);
+        }
+    }
+}
+
+/* ── the watch ── */
+
+/* Timers of clients were armed by what the clock was then. */
+static void tell_of_clocks(struct fmx_fleet_shard *fleet)
+{
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        struct fmx_fleet_crew *crew = fleet->crews[i];
+        uint32_t pieces =
+            atomic_load_explicit(&crew->team->publishing.pieces_count, memory_order_acquire);
+        if (crew->clock_seen != pieces) {
+            crew->clock_seen = pieces;
+            crew->rearm_next = 0;
+            fmx_wheel_arm(&fleet->shard->wheel, &crew->rearm, fleet->shard->now_ns);
+        }
+    }
+}
+
+static void rearm(struct fmx_fleet_crew *crew)
+{
+    for (uint32_t i = 0; i < REARMS && crew->rearm_next < crew->clients_count; i++) {
+        fmx_fleet_flows_rearm(&crew->clients[crew->rearm_next++]);
+    }
+    if (crew->rearm_next < crew->clients_count) {
+        fmx_wheel_arm(&crew->fleet->shard->wheel, &crew->rearm, crew->fleet->shard->now_ns);
+    }
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * FMX_NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+/* The kernel says: time on a processor, time waiting for one, turns. */
+static uint64_t thread_wait_ns(const struct fmx_fleet_shard *fleet)
+{
+    char text[96];
+    unsigned long long ran_ns;
+    unsigned long long waited_ns;
+    ssize_t bytes =
+        fleet->schedstat_file < 0 ? 0 : pread(fleet->schedstat_file, text, sizeof(text) - 1, 0);
+
+    text[bytes > 0 ? bytes : 0] = '\0';
+    return sscanf(text, "%llu %llu", &ran_ns, &waited_ns) == 2 ? waited_ns : 0;
+}
+
+static void note_usage(struct fmx_fleet_shard *fleet)
+{
+    atomic_store_explicit(&fleet->cpu_ns, thread_cpu_ns(), memory_order_relaxed);
+    atomic_store_explicit(&fleet->cpu_wait_ns, thread_wait_ns(fleet), memory_order_relaxed);
+}
+
+static void note_backlogs(struct fmx_fleet_shard *fleet)
+{
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        struct fmx_fleet_crew *crew = fleet->crews[i];
+        uint64_t begun = atomic_load_explicit(&crew->counters.connects_begun, memory_order_relaxed);
+        fmx_count_set(&crew->counters.connects_planned, begun + fmx_fleet_ramp_backlog(crew));
+    }
 }
 
 static void watch(struct fmx_fleet_shard *fleet)
 {
-    const struct fmx_fleet *whole = fleet->fleet;
-    uint64_t start_ns = atomic_load_explicit(&whole->start_ns, memory_order_relaxed);
-    uint64_t duration_ns = whole->plan.duration_ns;
-    bool is_over = duration_ns > 0 && fleet->shard->now_ns - start_ns >= duration_ns;
+    struct fmx_fleet *whole = fleet->fleet;
+    uint64_t now_ns = fleet->shard->now_ns;
 
-    if (!fleet->is_ending &&
-        (is_over || atomic_load_explicit(&whole->is_ending, memory_order_relaxed))) {
-        fleet->is_ending = true;
-        fleet->ending_ns = fleet->shard->now_ns;
+    fmx_fleet_measure(fleet->crews[0], FMX_FLEET_DRIFT, fleet->watch.due_ns, now_ns);
+    if (fleet->shard->index == 0) {
+        fmx_fleet_direct(fleet);
+    }
+    fmx_fleet_follow(fleet);
+    tell_of_clocks(fleet);
+    note_backlogs(fleet);
+    if (fleet->watches++ % USAGE_LOOKS == 0) {
+        note_usage(fleet);
+    }
+    if (atomic_load_explicit(&whole->is_ending, memory_order_relaxed)) {
+        begin_ending(fleet);
     }
     atomic_store_explicit(&fleet->is_finished, is_finished(fleet), memory_order_relaxed);
-    fmx_wheel_arm(&fleet->shard->wheel, &fleet->watch, fleet->shard->now_ns + WATCH_NS);
+    fmx_wheel_arm(&fleet->shard->wheel, &fleet->watch, now_ns + FMX_FLEET_WATCH_NS);
 }
 
-static void client_is_due(struct fmx_fleet_shard *fleet, struct fmx_timer *timer)
-{
-    struct fmx_fleet_client *client =
-        (struct fmx_fleet_client *)((char *)timer - offsetof(struct fmx_fleet_client, timer));
+/* ── the role ── */
 
+static void client_is_due(struct fmx_fleet_client *client)
+{
+    struct fmx_fleet_shard *fleet = client->crew->fleet;
+
+    if (client->state == FMX_CLIENT_WAITING && fleet->is_ending) {
+        return; /* nobody comes any more */
+    }
     if (client->state == FMX_CLIENT_WAITING && fleet->connecting >= fleet->connecting_max) {
-        fmx_wheel_arm(&fleet->shard->wheel, timer, fleet->shard->now_ns + BUSY_LOOK_NS);
+        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + BUSY_LOOK_NS);
     } else if (client->state == FMX_CLIENT_WAITING) {
-        fmx_fleet_client_begin(fleet, client);
+        fmx_fleet_client_begin(client);
     } else if (client->state == FMX_CLIENT_CONNECTING) {
         fmx_fleet_register_is_late(client->conn);
     } else {
-        fmx_fleet_publish_due(fleet, client);
+        fmx_fleet_flows_due(client);
     }
 }
+
+#define OWNER_OF(timer, type, field) ((type *)(void *)((char *)(timer)-offsetof(type, field)))
 
 static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
 {
@@ -268,24 +326,37 @@ static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
         return;
     }
     switch (timer->sub_kind) {
+    case FMX_FLEET_TIMER_CLIENT:
+        client_is_due(OWNER_OF(timer, struct fmx_fleet_client, timer));
+        break;
     case FMX_FLEET_TIMER_RAMP:
-        fmx_fleet_ramp(fleet);
+        fmx_fleet_ramp(OWNER_OF(timer, struct fmx_fleet_crew, ramp));
+        break;
+    case FMX_FLEET_TIMER_REARM:
+        rearm(OWNER_OF(timer, struct fmx_fleet_crew, rearm));
+        break;
+    case FMX_FLEET_TIMER_LEAVING:
+        fmx_fleet_leave_due(OWNER_OF(timer, struct fmx_fleet_crew, leaving));
         break;
     case FMX_FLEET_TIMER_WATCH:
         watch(fleet);
         break;
     case FMX_FLEET_TIMER_ANSWERS:
-        fmx_fleet_answers_due(fleet);
+        fmx_fleet_answers_due(fleet, timer);
         break;
-    default:
-        client_is_due(fleet, timer);
+    case FMX_FLEET_TIMER_REQUESTS:
+        fmx_fleet_requests_due(fleet);
         break;
     }
 }
 
 static void on_writable(struct fmx_conn *conn)
 {
-    fmx_fleet_publish_due(fmx_fleet_of(conn->shard), fmx_fleet_client_of(conn));
+    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+
+    if (client != NULL) {
+        fmx_fleet_flows_due(client);
+    }
 }
 
 static void on_release(struct fmx_conn *conn)
@@ -293,14 +364,20 @@ static void on_release(struct fmx_conn *conn)
     (void)conn; /* the client lives on without it */
 }
 
-/* The one message there is: begin. */
 static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
 
+    if (message->kind == FMX_MSG_STEER) {
+        fmx_fleet_steer(fleet, message);
+        return;
+    }
     FMX_ASSERT(message->kind == FMX_MSG_BEGIN);
-    arm_role_timer(fleet, &fleet->ramp, FMX_FLEET_TIMER_RAMP);
-    arm_role_timer(fleet, &fleet->watch, FMX_FLEET_TIMER_WATCH);
+    if (shard->index == 0) {
+        fmx_fleet_direct_begin(fleet);
+    }
+    fleet->watch.due_ns = shard->now_ns;
+    watch(fleet);
 }
 
 static void discard(struct fmx_shard *shard, struct fmx_msg *message)
@@ -316,7 +393,10 @@ static void on_turn(struct fmx_shard *shard)
 
 static void on_stop(struct fmx_shard *shard)
 {
-    fmx_fleet_of(shard)->is_ending = true;
+    struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
+
+    begin_ending(fleet);
+    note_usage(fleet);
 }
 
 static bool is_drained(struct fmx_shard *shard)
@@ -343,15 +423,26 @@ static const struct fmx_role fleet_role = {
     .is_drained = is_drained,
 };
 
-/* ── public calls ── */
+/* ── open and start ── */
 
 static void release(struct fmx_fleet *fleet)
 {
-    fmx_fleet_tls_close(fleet);
-    fmx_fleet_plan_wipe(fleet);
-    free(fleet->targets);
-    free(fleet->sources);
+    fmx_fleet_stages_close(fleet);
+    fmx_fleet_teams_close(fleet);
     free(fleet);
+}
+
+/* Slots: some still close while others begin, and somebody who vanishes leaves a ghost behind. */
+static uint32_t sessions_of(const struct fmx_fleet *fleet)
+{
+    uint64_t parts = fleet->plan.parts_count;
+    uint64_t own = (fleet->clients_count + parts - 1) / parts;
+    bool has_ghosts = false;
+
+    for (size_t i = 0; i < fleet->plan.stages_count; i++) {
+        has_ghosts = has_ghosts || fleet->plan.stages[i].leave == FMX_FLEET_LEAVE_VANISH;
+    }
+    return (uint32_t)(own + (has_ghosts ? own : own / 8) + 16);
 }
 
 static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t error_bytes)
@@ -362,20 +453,12 @@ static enum fmx_status open_mux(struct fmx_fleet *fleet, char *error, size_t err
         .role = &fleet_role,
         .role_user = fleet,
         .session = &fleet->session,
-        .connect_timeout_ns = plan->connect_timeout_ms * FMX_NS_PER_MS,
+        .connect_timeout_ns = 10 * FMX_NS_PER_S, /* each dial has its own */
         .tls = &plan->tls_limits,
-        .sessions_min = plan->clients_count + plan->clients_count / 8 + 16, /* some still close */
+        .sessions_min = sessions_of(fleet),
     };
 
-    fleet->session = (struct fmx_session_options){
-        .packet_bytes_max = FMX_FLEET_PACKET_BYTES_MAX,
-        .inflight_max = FMX_INFLIGHT_MAX,
-        .session_expiry_max_s = UINT32_MAX,
-        .topic_bytes_max = 65535,
-        .topic_levels_max = FMX_TOPIC_LEVELS_MAX,
-        .user_properties_max = UINT32_MAX,
-        .receive_max = plan->receive_max,
-    };
+    fleet->session = fleet->teams[0].session;
     return fmx_mux_open(&mux_plan, &fleet->mux, error, error_bytes);
 }
 
@@ -393,15 +476,9 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
         return FMX_LIMIT_MEMORY;
     }
     snprintf(error, error_bytes, "no memory");
-    status = fmx_fleet_plan_copy(fleet, plan) ? FMX_OK : FMX_LIMIT_MEMORY;
-    if (status == FMX_OK) {
-        status = parse_addresses(fleet, plan, error, error_bytes);
-    }
-    if (status == FMX_OK) {
-        status = spread_sources(fleet);
-    }
-    if (status == FMX_OK) {
-        status = fmx_fleet_tls_open(fleet, plan, error, error_bytes);
+    status = fmx_fleet_teams_open(fleet, plan, error, error_bytes);
+    if (status == FMX_OK && !fmx_fleet_stages_open(fleet)) {
+        status = FMX_LIMIT_MEMORY;
     }
     if (status == FMX_OK) {
         status = open_mux(fleet, error, error_bytes);
@@ -416,8 +493,7 @@ enum fmx_status fmx_fleet_open(const struct fmx_fleet_plan *plan, struct fmx_fle
 
 enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error, size_t error_bytes)
 {
-    struct fmx_mux_caller *caller;
-    enum fmx_status status = fmx_mux_caller_open(fleet->mux, &caller);
+    enum fmx_status status = fmx_mux_caller_open(fleet->mux, &fleet->caller);
 
     if (status != FMX_OK) {
         snprintf(error, error_bytes, "no memory");
@@ -430,27 +506,107 @@ enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error, size_t err
     atomic_store_explicit(&fleet->start_ns, fmx_clock_ns(), memory_order_relaxed);
     for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
         struct fmx_msg begin = {.kind = FMX_MSG_BEGIN};
-        bool posted = fmx_mux_caller_post(caller, i, &begin);
+        bool posted = fmx_mux_caller_post(fleet->caller, i, &begin);
         FMX_ASSERT(posted); /* the first message of a new queue */
     }
     return FMX_OK;
 }
 
+/* ── steering ── */
+
+static bool runs(const struct fmx_fleet *fleet)
+{
+    return atomic_load_explicit(&fleet->start_ns, memory_order_relaxed) != 0 &&
+           fleet->ended_ns == 0;
+}
+
+static enum fmx_status post(struct fmx_fleet *fleet, uint32_t shard, struct fmx_msg message)
+{
+    return fmx_mux_caller_post(fleet->caller, shard, &message) ? FMX_OK : FMX_FULL;
+}
+
+enum fmx_status fmx_fleet_set_rate(struct fmx_fleet *fleet, double rate)
+{
+    if (!runs(fleet)) {
+        return FMX_E_STATE;
+    }
+    if (!isfinite(rate) || rate < 0 || rate > RATE_MAX) {
+        return FMX_E_ARGUMENT;
+    }
+    return post(fleet, 0,
+                (struct fmx_msg){.kind = FMX_MSG_STEER,
+                                 .steer = {.wish = FMX_FLEET_WISH_RATE, .value = rate}});
+}
+
+enum fmx_status fmx_fleet_pause(struct fmx_fleet *fleet, bool is_paused)
+{
+    if (!runs(fleet)) {
+        return FMX_E_STATE;
+    }
+    return post(fleet, 0,
+                (struct fmx_msg){.kind = FMX_MSG_STEER,
+                                 .steer = {.wish = FMX_FLEET_WISH_PAUSE, .value = is_paused}});
+}
+
+enum fmx_status fmx_fleet_storm(struct fmx_fleet *fleet, uint32_t group, double share,
+                                enum fmx_fleet_leave leave)
+{
+    enum fmx_status status = FMX_OK;
+
+    if (!runs(fleet)) {
+        return FMX_E_STATE;
+    }
+    if ((group != FMX_FLEET_ALL && group >= fleet->teams_count) || !(share > 0 && share <= 1) ||
+        (unsigned)leave > FMX_FLEET_LEAVE_VANISH) {
+        return FMX_E_ARGUMENT;
+    }
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        struct fmx_msg message = {.kind = FMX_MSG_STEER,
+                                  .steer = {.wish = FMX_FLEET_WISH_STORM,
+                                            .value = share,
+                                            .group = group,
+                                            .leave = (uint8_t)leave}};
+        enum fmx_status posted = post(fleet, i, message);
+        status = posted != FMX_OK ? posted : status;
+    }
+    return status;
+}
+
+/* ── stop and close ── */
+
+/* A goodbye takes the way of everything else: the longest link, and what is lost on it. */
+static uint32_t goodbye_ms(const struct fmx_fleet *fleet)
+{
+    uint32_t longest_ms = 0;
+
+    for (uint32_t i = 0; i < fleet->teams_count; i++) {
+        const struct fmx_fleet_link *link = &fleet->teams[i].plan.link;
+        uint32_t way_ms = link->delay_ms + link->jitter_ms + (link->loss > 0 ? LOST_MS : 0);
+        longest_ms = way_ms > longest_ms ? way_ms : longest_ms;
+    }
+    return END_MS + 2 * longest_ms; /* and the server's answer comes back on it */
+}
+
 void fmx_fleet_stop(struct fmx_fleet *fleet)
 {
-    uint64_t start_ns = atomic_load_explicit(&fleet->start_ns, memory_order_relaxed);
-    uint64_t deadline_ns = fmx_clock_ns() + fleet->plan.drain_ms * FMX_NS_PER_MS + 2 * WATCH_NS;
+    uint64_t deadline_ns =
+        fmx_clock_ns() + fleet->plan.drain_ms * FMX_NS_PER_MS + 2 * FMX_FLEET_WATCH_NS;
     const struct timespec pause = {.tv_nsec = POLL_NS};
 
-    if (start_ns == 0 || fleet->ended_ns > 0) {
+    if (!runs(fleet)) {
         return;
     }
+    uint64_t start_ns = atomic_load_explicit(&fleet->start_ns, memory_order_relaxed);
     atomic_store_explicit(&fleet->is_ending, true, memory_order_relaxed);
     while (!fmx_fleet_all_finished(fleet) && fmx_clock_ns() < deadline_ns) {
         nanosleep(&pause, NULL);
     }
     fleet->ended_ns = fmx_clock_ns() - start_ns;
-    fmx_mux_stop(fleet->mux, END_MS);
+    fmx_mux_stop(fleet->mux, goodbye_ms(fleet));
+    if (!fmx_fleet_ledger_settle(fleet)) {
+        fmx_log_line(fmx_mux_log(fleet->mux), FMX_LOG_WARN,
+                     "no memory to look for messages between clients that never heard of another");
+    }
 }
 
 void fmx_fleet_close(struct fmx_fleet *fleet)
@@ -462,4 +618,23 @@ void fmx_fleet_close(struct fmx_fleet *fleet)
 uint32_t fmx_fleet_shards_count(const struct fmx_fleet *fleet)
 {
     return fmx_mux_shards_count(fleet->mux);
+}
+
+bool fmx_fleet_hash(const struct fmx_fleet *fleet, uint32_t group, uint32_t number,
+                    uint64_t *out_messages, uint64_t *out_hash)
+{
+    const struct fmx_fleet_client *client = fmx_fleet_find_client(fleet, group, number);
+
+    if (client == NULL) {
+        return false;
+    }
+    size_t publishes = client->crew->team->plan.publishes_count;
+    const struct fmx_fleet_flow *flows =
+        &client->crew->flows[fmx_fleet_place_of(client) * publishes];
+    *out_hash = client->hash;
+    *out_messages = 0;
+    for (size_t i = 0; i < publishes; i++) {
+        *out_messages += flows[i].sequence;
+    }
+    return true;
 }

@@ -2,18 +2,35 @@
  * fleet.h — the client role inside: what a shard and a client of it hold; who calls whom
  *
  *     fleet.c            the public calls, the role's table of callbacks
- *     fleet_plan.c       the plan: defaults, checks, our copy
- *     fleet_snapshot.c   counters and histograms of all shards, added up
- *     fleet_client.c     a client from its planned connect to its end
+ *     fleet_plan.c       the plan: defaults, checks; names, messages and stages in files of their
+ *                        own, fleet_plan_…
+ *     fleet_team.c       our copy of it
  *     fleet_device.c     who a client is, and what it signs
  *     fleet_register.c   how a device learns its secret
  *     fleet_tls_plan.c   TLS in the plan: checks, our copy
  *     fleet_tls.c        TLS of a connection: certificate, PSK, session of before
  *     fleet_certs.c      certificates of all clients, read before anything runs
- *     fleet_publish.c    the open-loop schedule and what comes back
+ *
+ *     fleet_clock.c      when what is planned is due: rates over time
+ *     fleet_schedule.c   when each message of a topic is planned, on that clock
+ *     fleet_stage.c      which stage it is: the director, on shard 0
+ *     fleet_leave.c      churn, storm, stop: who leaves, when
+ *     fleet_client.c     a client from its planned connect to its end
+ *     fleet_manner.c     poor links, clients that say nothing or half of it, ghosts
+ *     fleet_flow.c       messages: what is due, what has room, what comes back
  *     fleet_message.c    what stands in a message, and what is read from one
- *     fleet_rrpc.c       answers to calls
- *     fleet_track.c      who sent what: duplicates and gaps
+ *     fleet_payload.c    texts with variables, taken apart    fleet_payload_fill.c   and filled in
+ *     fleet_request.c    requests and their answers
+ *     fleet_rrpc.c       answers to the calls and requests of others
+ *     fleet_track.c      who sent what: duplicates, gaps, order     fleet_gaps.c   what is missing
+ *     fleet_settle.c     what never came, when all is over: the ledger is closed
+ *     fleet_snapshot.c   counters and histograms of all shards, added up
+ *
+ * Words:   team: a group of the plan and all that open has made of it, read-only after; crew: a
+ *          team's clients on one shard; flow: one topic of one client.
+ * Clients: the plan numbers them through, group by group: that is a client's index. Its number
+ *          counts from 0 within its group. Processes take every parts_count-th number, and shards
+ *          every shards_count-th of those, so that rates are shared out evenly.
  */
 #ifndef ENGINE_ROLES_FLEET_H
 #define ENGINE_ROLES_FLEET_H
@@ -21,6 +38,7 @@
 #include "engine/histogram.h"
 #include "engine/index.h"
 #include "engine/mux.h"
+#include "engine/roles/fleet_clock.h"
 #include "engine/roles/template.h"
 #include "proto/dialect.h"
 #include "tls/tls.h"
@@ -29,68 +47,180 @@
 
 #define FMX_FLEET_CLIENTS_MAX       16000000u
 #define FMX_FLEET_PACKET_BYTES_MAX  (16u << 20)
-#define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* plan.platform.more_options */
+#define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* platform.more_options */
 #define FMX_FLEET_SDK_BYTES_MAX     64u
 #define FMX_FLEET_TOKEN_BYTES_MAX   512u            /* of what registering gives us */
 #define FMX_FLEET_PSK_TIMESTAMP     "2524608000000" /* of the C SDKs' PSK identities */
 
-/* What the clients of a fleet with TLS share: made by open, read-only after. */
+struct fmx_fleet;
+struct fmx_fleet_shard;
+struct fmx_payload_text;   /* fleet_payload.c: a text with variables, taken apart */
+struct fmx_fleet_making;   /* fleet_message.c: what messages are made in */
+struct fmx_fleet_ledger;   /* fleet_track.c: what a shard's receivers have seen */
+struct fmx_fleet_requests; /* fleet_request.c: those of a shard that wait */
+
+/* What the clients of a team with TLS share: made by open, read-only after. */
 struct fmx_fleet_tls {
     struct fmx_tls_client options; /* texts that only open needed are gone; the others are ours */
     struct fmx_tls_context *context;
     char **hosts;                /* of the targets, as a certificate names them */
     struct fmx_tls_cert **certs; /* NULL: none */
-    uint32_t certs_count;        /* 1, or one for each client */
+    uint32_t certs_count;        /* 1, or one for each client of the group, by number */
     uint32_t psk_key_bytes;
     uint8_t psk_key[FMX_TLS_PSK_BYTES_MAX]; /* FMX_TLS_PSK_GIVEN */
     bool keeps_sessions;
 };
 
-struct fmx_fleet {
-    struct fmx_fleet_plan plan; /* read-only after open; its pointers are copies of ours */
+/* What open has made of a publish of the plan, beside its copy. */
+struct fmx_fleet_topic {
+    struct fmx_payload_text *text; /* NULL: no text */
+    uint8_t *user;                 /* user properties as they stand in a packet */
+    size_t user_bytes;
+    uint64_t hash; /* of its place in the plan: every draw of it begins here */
+};
+
+/* A group of the plan and what open has made of it: read-only while shards run, but its clocks. */
+struct fmx_fleet_team {
+    const struct fmx_fleet *fleet;
+    struct fmx_fleet_group plan; /* its pointers are copies of ours */
+    uint32_t group;              /* its place in the plan */
+    uint32_t first_index;        /* of its first client */
     struct fmx_session_options session;
-    struct fmx_mux *mux;
     struct fmx_address *targets;
     struct fmx_address *sources;
     uint32_t sources_count;
-    struct fmx_fleet_tls *tls; /* NULL: plain TCP */
-    char **texts;              /* the copied strings, NULL-terminated list */
-    uint8_t *payload_copy;
-    uint8_t *call_payload_copy;
-    uint8_t *user_copy; /* plan.properties.user as it stands in a packet */
-    size_t user_bytes;
-    bool topics_have_names;    /* %c or %u stands in a topic or filter */
-    bool topics_have_devices;  /* %p or %d does */
-    _Atomic uint64_t start_ns; /* of the plan's clock; 0: not begun. Written once by start */
-    _Atomic bool is_ending;    /* publish no more; written by stop */
-    _Atomic uint64_t ended_ns; /* elapsed time is frozen here; written by stop */
+    struct fmx_fleet_tls *tls;         /* NULL: plain TCP */
+    struct fmx_fleet_topic *topics;    /* one for each of plan.publishes */
+    void **copies;                     /* all that was copied, NULL-terminated; freed by wipe */
+    bool topics_have_names;            /* %c or %u stands in a topic or filter */
+    bool topics_have_devices;          /* %p or %d does */
+    bool has_posts;                    /* of the thing model */
+    struct fmx_fleet_clock publishing; /* in nanoseconds at a rate of 1 */
+    struct fmx_fleet_clock connecting; /* in clients times FMX_CLOCK_CLIENT */
+
+    /* of the latest RAMP; written by shard 0 before the stage's began_ns */
+    _Atomic uint64_t ramp_units; /* of `connecting`, when client ramp_first was planned */
+    _Atomic uint32_t ramp_first;
+    _Atomic uint32_t ramp_target; /* clients with a number below it connect */
+    _Atomic bool ramp_is_unpaced;
 };
 
-/* Counters of one shard: written by it alone, read by any (see stats.h). */
-struct fmx_fleet_counters {
-    _Atomic uint64_t waiting;
-    _Atomic uint64_t connecting;
-    _Atomic uint64_t open;
-    _Atomic uint64_t subscribed;
-    _Atomic uint64_t lost;
-    _Atomic uint64_t failed;
-    _Atomic uint64_t connects_ok;
-    _Atomic uint64_t last_connect_ns;
-    _Atomic uint64_t subscribes_refused;
-    _Atomic uint64_t planned;
-    _Atomic uint64_t sent;
-    _Atomic uint64_t acked;
-    _Atomic uint64_t refused;
-    _Atomic uint64_t unacked_lost;
-    _Atomic uint64_t received;
-    _Atomic uint64_t received_duplicate;
-    _Atomic uint64_t received_gap;
-    _Atomic uint64_t received_foreign;
-    _Atomic uint64_t registrations_ok;
-    _Atomic uint64_t calls_received;
-    _Atomic uint64_t calls_answered;
-    _Atomic uint64_t calls_over_bound;
-    _Atomic uint64_t thing_replies;
+/* What the director has decided, for all shards to see; written by shard 0. */
+struct fmx_fleet_stage_state {
+    _Atomic uint64_t began_ns;      /* 0: not yet */
+    _Atomic uint64_t ended_ns;      /* 0: not yet; may lie in the future */
+    _Atomic uint64_t leaving_units; /* of fleet->leaving, when it began */
+};
+
+struct fmx_fleet {
+    struct fmx_fleet_plan plan; /* read-only after open; groups are in the teams, stages are ours */
+    struct fmx_fleet_team *teams;
+    uint32_t teams_count;
+    uint32_t clients_count; /* of the whole plan, all parts */
+    struct fmx_session_options session;
+    struct fmx_mux *mux;
+    struct fmx_mux_caller *caller; /* of start and of steering */
+    uint32_t origin;               /* of our marks: this machine, this run */
+    bool ends_by_count;            /* there are publishes, and all are bounded */
+    bool has_subscribes;
+    struct fmx_fleet_clock *leaving; /* of CHURN and STOP, in clients times FMX_CLOCK_CLIENT */
+    struct fmx_fleet_stage_state *stages;
+    _Atomic uint32_t stage;
+    _Atomic bool is_paused;
+    _Atomic uint64_t stage_paused_ns; /* the present stage stood still for so long, but for now */
+    uint64_t paused_at_ns;            /* shard 0's */
+    _Atomic double rate;
+    _Atomic uint64_t start_ns;       /* of the plan's clock; 0: not begun. Written once by start */
+    _Atomic uint64_t publish_end_ns; /* nothing is planned from then on; UINT64_MAX: not known */
+    _Atomic bool is_ending;          /* all is planned that will be; written by director or stop */
+    _Atomic uint64_t first_sent_ns;  /* 0: no message yet; written by whoever comes first */
+    _Atomic uint64_t ready_ns;       /* when every client was subscribed first; 0: not yet */
+    uint64_t ended_ns;               /* elapsed time is frozen here; written by stop */
+    uint64_t deliveries_expected;    /* by stop, when no shard runs */
+    uint64_t deliveries_lost;
+};
+
+/* Counters of one crew: written by its shard alone, read by any (see stats.h). */
+struct fmx_crew_counters {
+#define FMX_CREW_COUNTER(name, is_gauge, words) _Atomic uint64_t name;
+    FMX_FLEET_COUNTER_LIST(FMX_CREW_COUNTER)
+#undef FMX_CREW_COUNTER
+};
+
+enum fmx_fleet_client_state {
+    FMX_CLIENT_WAITING,    /* for its planned connect, the first or a later one */
+    FMX_CLIENT_CONNECTING, /* dialled; no CONNACK yet, or registering */
+    FMX_CLIENT_OPEN,
+    FMX_CLIENT_DONE, /* stopped, lost or failed for good */
+};
+
+#define FMX_FLEET_NUMBER_MASK  0xffffffu
+#define FMX_FLEET_ATTEMPTS_MAX 15u
+
+/* What of a client outlives its connections; what does not is in the connection's slot. */
+struct fmx_fleet_client {
+    struct fmx_timer timer; /* next connect, or next look at its flows */
+    union {
+        uint64_t connect_planned_ns; /* WAITING */
+        struct fmx_conn *conn;       /* CONNECTING, OPEN */
+    };
+    struct fmx_fleet_crew *crew;
+    uint64_t hash;     /* sum over its messages */
+    uint32_t connects; /* begun so far: what is drawn for one depends on it */
+    uint32_t returns;  /* fleet_track.c's: times it came back to a session that was not kept */
+    uint32_t number : 24;
+    uint32_t attempts : 4; /* failures since the last good one, to FMX_FLEET_ATTEMPTS_MAX */
+    enum fmx_fleet_client_state state : 2;
+    bool was_open : 1;
+    bool was_settled : 1;   /* subscribed once, or failed once: a ramp waits for it no more */
+    bool is_stopped : 1;    /* a stage has sent it away for good */
+    bool is_anchored : 1;   /* its flows have begun */
+    bool is_from_start : 1; /* subscribed before anybody sent, and ever since */
+    bool comes_back : 1;    /* it left because a stage said so, and returns at once */
+    bool is_away : 1;       /* fleet_track.c's: what comes meanwhile is not for it */
+};
+
+static_assert(sizeof(struct fmx_fleet_client) <= 72, "a client is little more than a cache line");
+static_assert(FMX_FLEET_CLIENTS_MAX <= FMX_FLEET_NUMBER_MASK, "every client has a number");
+
+/*
+ * One topic of one client. Times are on the team's publishing clock. Messages `sequence` …
+ * `sequence + overdue − 1` are due and not sent.
+ */
+struct fmx_fleet_flow {
+    uint64_t send_at; /* of message `sequence`, the oldest not sent */
+    uint64_t due_at; /* of message `sequence + overdue`, the first not due; FMX_CLOCK_NEVER: none */
+    uint64_t sequence; /* messages sent or skipped so far */
+    uint64_t skipped;  /* of them, those that were not sent */
+    uint32_t overdue;
+    uint32_t blocked; /* of the overdue ones, the oldest: they wait for the server, not for us */
+};
+
+/* A team's clients on one shard. */
+struct fmx_fleet_crew {
+    const struct fmx_fleet_team *team;
+    struct fmx_fleet_shard *fleet;
+    struct fmx_fleet_client *clients; /* by number */
+    uint32_t clients_count;
+    struct fmx_fleet_flow *flows; /* publishes_count for each client */
+    uint32_t next_client;         /* of the ramp */
+    bool has_ramped;              /* a ramp has begun for it */
+    struct fmx_timer ramp;
+    uint32_t clock_seen; /* segments of the publishing clock that timers know of */
+    uint32_t rearm_next; /* the next client whose timer is to know the newer ones */
+    struct fmx_timer rearm;
+    struct fmx_timer leaving; /* churn, storm, stop */
+    uint32_t leave_next;
+    uint64_t leave_event;
+    uint64_t storms;
+    uint32_t leave_stage; /* whose clients leave now */
+    bool is_leaving;
+    uint64_t settled;                  /* clients that were subscribed, or have failed, once */
+    _Atomic uint64_t settled_shared;   /* the same, for the director */
+    struct fmx_fleet_learnt **learnt;  /* of each client, or NULL; NULL: nobody registers */
+    struct fmx_tls_session **sessions; /* of each client, or NULL; NULL: none are kept */
+    struct fmx_crew_counters counters;
+    struct fmx_histogram histograms[FMX_FLEET_LATENCIES];
 };
 
 struct fmx_fleet_cause_slot {
@@ -98,35 +228,6 @@ struct fmx_fleet_cause_slot {
     const char *_Atomic words; /* static storage; NULL: none */
     _Atomic uint64_t count;
 };
-
-enum fmx_fleet_client_state {
-    FMX_CLIENT_WAITING,    /* for its planned connect, the first or a later one */
-    FMX_CLIENT_CONNECTING, /* dialled; no CONNACK yet, or registering */
-    FMX_CLIENT_OPEN,
-    FMX_CLIENT_DONE, /* lost or failed for good */
-};
-
-#define FMX_FLEET_INDEX_MASK   0xffffffu
-#define FMX_FLEET_ATTEMPTS_MAX 31u
-
-/* What of a client outlives its connections; what does not is in the connection's slot. */
-struct fmx_fleet_client {
-    struct fmx_timer timer; /* next connect, or next planned message */
-    union {
-        uint64_t connect_planned_ns; /* WAITING */
-        struct fmx_conn *conn;       /* CONNECTING, OPEN */
-    };
-    uint64_t next_planned_ns; /* of the first message that is not due yet */
-    uint64_t sequence;        /* of the next message */
-    uint32_t overdue;         /* messages due and not sent */
-    uint32_t index : 24;      /* in the whole run, from 0 */
-    uint32_t attempts : 5;    /* connects since the last good one, to FMX_FLEET_ATTEMPTS_MAX */
-    enum fmx_fleet_client_state state : 2;
-    bool was_open : 1;
-};
-
-static_assert(sizeof(struct fmx_fleet_client) == 64, "a client is one cache line");
-static_assert(FMX_FLEET_CLIENTS_MAX <= FMX_FLEET_INDEX_MASK, "every client has an index");
 
 /* What a client was told when it registered. */
 struct fmx_fleet_learnt {
@@ -137,7 +238,7 @@ struct fmx_fleet_learnt {
 
 struct fmx_fleet_chunk;
 
-/* Answers that wait for their time: first in, first out, since all wait equally long. */
+/* Answers that wait for their time: first in, first out, since all of a crew wait equally long. */
 struct fmx_fleet_answers {
     struct fmx_fleet_chunk *first;
     struct fmx_fleet_chunk *last;
@@ -149,72 +250,64 @@ struct fmx_fleet_answers {
 
 /* A text as it was filled in last: the messages of a burst share it. */
 struct fmx_fleet_filled {
-    uint32_t number; /* of whose it is: his index + 1; 0: nobody's */
+    const struct fmx_fleet_client *client; /* whose it is; NULL: nobody's */
+    const char *template;                  /* and of what */
+    uint64_t hash;
     fmx_slice text;
     uint8_t bytes[FMX_TEMPLATE_BYTES_MAX];
-};
-
-/* What one receiver has seen of one publisher. */
-struct fmx_fleet_track {
-    uint32_t receiver;
-    uint32_t publisher;
-    uint64_t next_sequence;
 };
 
 /* One per shard: shard->role_state. */
 struct fmx_fleet_shard {
     struct fmx_fleet *fleet;
     struct fmx_shard *shard;
-    struct fmx_fleet_client *clients;
-    uint32_t clients_count;
-    uint32_t next_client; /* of the ramp */
-    uint32_t connecting;  /* begun and not answered */
+    struct fmx_fleet_crew **crews; /* one for each team, by group */
+    uint32_t connecting;           /* begun and not answered */
     uint32_t connecting_max;
-    struct fmx_timer ramp;
-    struct fmx_timer watch;  /* looks at duration and end, every WATCH_NS */
-    uint64_t publishes_left; /* this shard's share of publishes_max; UINT64_MAX: no bound */
-    uint64_t unacked;        /* over all clients */
-    uint64_t overdue;        /* over all clients */
-    uint64_t ending_ns;      /* when publishing ended; 0: it has not */
+    struct fmx_timer watch; /* looks at clocks, stages and the end, every FMX_FLEET_WATCH_NS */
+    uint32_t watches;
+    uint32_t stage_seen; /* stages that this shard has begun, counted */
+    uint64_t flows_left; /* flows that will have more messages */
+    uint64_t unacked;    /* over all clients */
+    uint64_t overdue;    /* over all clients */
+    uint64_t last_received_ns;
+    _Atomic uint64_t last_connect_ns; /* of the last good CONNACK, since start */
+    uint64_t ending_ns;               /* when planning ended; 0: it has not */
     bool is_ending;
     _Atomic bool is_finished; /* read by snapshots */
-    uint64_t random;          /* state of the generator */
-    uint8_t *payload;         /* made payload; the first bytes are written anew for each message */
-    size_t payload_bytes;
-    uint8_t *correlation;       /* the same of correlation data */
-    struct fmx_publish message; /* the last one made: most of it is in all of them */
+    _Atomic uint64_t cpu_ns;
+    _Atomic uint64_t cpu_wait_ns;
+    int schedstat_file;         /* of this thread; -1: the system has none */
+    struct fmx_publish message; /* the one being made */
     struct fmx_fleet_filled topic;
     struct fmx_fleet_filled response_topic;
-    struct fmx_fleet_learnt **learnt;  /* of each client, or NULL; NULL: nobody registers */
-    struct fmx_tls_session **sessions; /* of each client, or NULL; NULL: none are kept */
-    _Atomic uint32_t tls_version;      /* of the last handshake, as is its suite (static storage) */
+    struct fmx_fleet_making *making; /* fleet_message.c's: payloads and properties */
+    _Atomic uint32_t tls_version;    /* of the last handshake, as is its suite (static storage) */
     const char *_Atomic tls_suite;
-    struct fmx_fleet_answers answers;
-    struct fmx_index tracks_index;
-    struct fmx_fleet_track *tracks;
-    uint32_t tracks_count;
-    uint32_t tracks_capacity;
-    struct fmx_fleet_counters counters;
+    struct fmx_fleet_answers *answers; /* one for each team */
+    struct fmx_fleet_requests *requests;
+    struct fmx_fleet_ledger *ledger;
     struct fmx_fleet_cause_slot causes[FMX_FLEET_CAUSES_MAX];
-    struct fmx_histogram connect;
-    struct fmx_histogram tls_full;
-    struct fmx_histogram tls_resumed;
-    struct fmx_histogram subscribe;
-    struct fmx_histogram puback;
-    struct fmx_histogram delivery;
-    struct fmx_histogram lag;
 };
 
 /* What of a client lives as long as its connection: the role's part of a slot. */
 struct fmx_fleet_part {
-    struct fmx_fleet_client *client;
-    uint64_t connect_planned_ns;
+    struct fmx_fleet_client *client; /* NULL: a ghost; its crew is the next field's */
+    union {
+        uint64_t connect_planned_ns;
+        struct fmx_fleet_crew *ghost_of;
+    };
+    uint64_t since_ns;   /* dialled, TCP up, CONNECT sent, one after another */
     uint32_t unacked;    /* QoS 1 sent and not acknowledged */
     uint8_t subacks_due; /* until it counts as subscribed */
     uint8_t reason;      /* the server's last word */
     bool is_subscribed : 1;
-    bool alias_is_known : 1; /* alias 1 stands for the topic */
     bool has_registered : 1; /* the next connection follows at once */
+    bool is_leaving : 1;     /* we end it: no loss */
+    bool is_kept : 1;        /* the server had kept its session */
+    bool lacks_filters : 1;  /* one was refused */
+    bool has_manners : 1;   /* not honest ones: no answer is waited for, and no connect counts it */
+    uint64_t aliases_known; /* alias p + 1 stands for the topic of publish p */
 };
 
 static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_fleet_part) <= 256,
@@ -225,7 +318,12 @@ enum {
     FMX_FLEET_TIMER_RAMP,
     FMX_FLEET_TIMER_WATCH,
     FMX_FLEET_TIMER_ANSWERS,
+    FMX_FLEET_TIMER_REARM,
+    FMX_FLEET_TIMER_LEAVING,
+    FMX_FLEET_TIMER_REQUESTS,
 };
+
+#define FMX_FLEET_WATCH_NS (20 * FMX_NS_PER_MS)
 
 static inline struct fmx_fleet_shard *fmx_fleet_of(struct fmx_shard *shard)
 {
@@ -237,41 +335,121 @@ static inline struct fmx_fleet_part *fmx_fleet_part_of(struct fmx_conn *conn)
     return fmx_conn_part(conn);
 }
 
+/* NULL: nobody is behind it any more. */
 static inline struct fmx_fleet_client *fmx_fleet_client_of(struct fmx_conn *conn)
 {
     return fmx_fleet_part_of(conn)->client;
 }
 
-/* splitmix64: the same seed gives the same choices. */
-uint64_t fmx_fleet_random(struct fmx_fleet_shard *fleet);
+/* Its client's, or that of the client that has vanished from it. */
+static inline struct fmx_fleet_crew *fmx_fleet_crew_of(struct fmx_conn *conn)
+{
+    const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+
+    return part->client != NULL ? part->client->crew : part->ghost_of;
+}
+
+static inline const struct fmx_fleet_group *fmx_fleet_group_of(
+    const struct fmx_fleet_client *client)
+{
+    return &client->crew->team->plan;
+}
+
+static inline uint32_t fmx_fleet_index_of(const struct fmx_fleet_client *client)
+{
+    return client->crew->team->first_index + client->number;
+}
+
+static inline uint32_t fmx_fleet_place_of(const struct fmx_fleet_client *client)
+{
+    return (uint32_t)(client - client->crew->clients);
+}
+
+static inline void fmx_fleet_measure(struct fmx_fleet_crew *crew, enum fmx_fleet_latency latency,
+                                     uint64_t from_ns, uint64_t to_ns)
+{
+    fmx_histogram_record(&crew->histograms[latency], to_ns > from_ns ? to_ns - from_ns : 0);
+}
+
+/* ── draws: the same arguments give the same bits, whenever and wherever ── */
+
+enum fmx_fleet_draw {
+    FMX_DRAW_PHASE,
+    FMX_DRAW_INTERVAL,
+    FMX_DRAW_PAYLOAD,
+    FMX_DRAW_RECONNECT,
+    FMX_DRAW_RESUME,
+    FMX_DRAW_LEAVE,
+    FMX_DRAW_LINK,
+    FMX_DRAW_REGISTER,
+};
+
+/* Mixes well: every bit of the result depends on every bit of both. */
+static inline uint64_t fmx_fleet_mix(uint64_t a, uint64_t b)
+{
+    uint64_t mixed = a * 0x9e3779b97f4a7c15ull + b;
+
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9ull;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebull;
+    return mixed ^ mixed >> 31;
+}
+
+/* Of a client (or of its topic, with topic->hash as `what` and its index mixed in). */
+static inline uint64_t fmx_fleet_draw(const struct fmx_fleet *fleet, uint32_t index,
+                                      enum fmx_fleet_draw what, uint64_t number)
+{
+    uint64_t who = fmx_fleet_mix(fleet->plan.seed, (uint64_t)what << 32 | index);
+
+    return fmx_fleet_mix(who, number);
+}
+
+/* 0 … below 1 */
+static inline double fmx_fleet_fraction(uint64_t drawn)
+{
+    return (double)(drawn >> 11) * 0x1p-53;
+}
 
 /* ── fleet_plan.c ── */
 
-static inline bool fmx_fleet_has_devices(const struct fmx_fleet_plan *plan)
+static inline bool fmx_fleet_has_devices(const struct fmx_fleet_group *group)
 {
-    return plan->platform.product_key != NULL || plan->platform.device != NULL;
+    return group->platform.product_key != NULL || group->platform.device != NULL;
 }
 
-/* FMX_OK or FMX_E_OPTION with words. */
-enum fmx_status fmx_fleet_plan_check(const struct fmx_fleet_plan *plan, char *error,
-                                     size_t error_bytes) FMX_MUST_USE;
-enum fmx_status fmx_fleet_platform_check(const struct fmx_fleet_plan *plan, char *error,
+/* FMX_OK or FMX_E_OPTION with words; of a group, whose fields are named without their group. */
+enum fmx_status fmx_fleet_platform_check(const struct fmx_fleet_group *group, char *error,
                                          size_t error_bytes) FMX_MUST_USE;
 
-/* Makes fleet->plan a copy of its own. False: no memory. Wipe is allowed either way. */
-bool fmx_fleet_plan_copy(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan);
-void fmx_fleet_plan_wipe(struct fmx_fleet *fleet);
+/* Puts the group's place in front of words about one of its fields: "groups[1].…". */
+void fmx_fleet_place_words(const struct fmx_fleet_group *group, size_t place, char *error,
+                           size_t error_bytes);
 
-/* ── fleet_snapshot.c ── */
+/* ── fleet_team.c ── */
 
-/* Has every shard done what the plan wants? */
-bool fmx_fleet_all_finished(const struct fmx_fleet *fleet);
+/*
+ * Makes teams, plan and session options of a checked plan: copies, addresses, payload texts, TLS.
+ * FMX_OK, FMX_E_OPTION, FMX_SYS_SOCKET, FMX_LIMIT_MEMORY, or as fmx_tls_client_open, with words;
+ * closing is allowed either way.
+ */
+enum fmx_status fmx_fleet_teams_open(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
+                                     char *error, size_t error_bytes) FMX_MUST_USE;
+void fmx_fleet_teams_close(struct fmx_fleet *fleet);
 
 /* ── fleet_device.c ── */
 
+/* What variables stand for, of one client, for as long as texts are filled in. */
+struct fmx_fleet_names {
+    struct fmx_template_values values;
+    struct fmx_fleet_device device;
+    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
+    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
+};
+
+/* Those that stand in any topic, filter or payload text of its team. */
+void fmx_fleet_names_of(const struct fmx_fleet_client *client, struct fmx_fleet_names *out_names);
+
 /* Fills in a topic or filter of a client; `out` has room for FMX_TEMPLATE_BYTES_MAX. */
-fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                         const char *text, uint8_t *out);
+fmx_slice fmx_fleet_fill(const struct fmx_fleet_client *client, const char *text, uint8_t *out);
 
 /* The client's part of CONNECT. */
 struct fmx_fleet_login {
@@ -286,11 +464,10 @@ struct fmx_fleet_login {
 };
 
 /* What a client says of itself now. False: no device has its number, or memory ran out. */
-bool fmx_fleet_login(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                     struct fmx_fleet_login *out_login);
+bool fmx_fleet_login(const struct fmx_fleet_client *client, struct fmx_fleet_login *out_login);
 
-/* The names of client `index`. False: there is no such device. */
-bool fmx_fleet_device_names(const struct fmx_fleet_plan *plan, uint32_t index,
+/* The names of client `number` of a group. False: there is no such device. */
+bool fmx_fleet_device_names(const struct fmx_fleet_group *group, uint32_t number,
                             struct fmx_fleet_device *out_device);
 
 /* The device's secret, as the plan has it, into the device. False: memory ran out. */
@@ -306,41 +483,41 @@ bool fmx_fleet_sign(const struct fmx_dialect_client *client, const char *more_op
                     const struct fmx_fleet_device *device, fmx_slice secret,
                     struct fmx_fleet_login *out_login);
 
-/* Fills in any text of client `index`, as above. False: there is no such device. */
-bool fmx_fleet_fill_any(const struct fmx_fleet_plan *plan, uint32_t index, const char *text,
+/* Fills in any text of client `number` of a group. False: there is no such device. */
+bool fmx_fleet_fill_any(const struct fmx_fleet_group *group, uint32_t number, const char *text,
                         uint8_t *out, fmx_slice *out_text);
 
 /* ── fleet_tls_plan.c ── */
 
-/* FMX_OK or FMX_E_OPTION with words; of a plan with TLS. */
-enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_plan *plan, char *error,
+/* FMX_OK or FMX_E_OPTION with words; of a group with TLS. */
+enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_group *group, char *error,
                                     size_t error_bytes) FMX_MUST_USE;
 
 /* The same of what holds variables, filled in with the longest values that they can have. */
-enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_plan *plan,
+enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_group *group,
                                           const struct fmx_template_values *longest, char *error,
                                           size_t error_bytes) FMX_MUST_USE;
 
 /*
- * Makes fleet->tls of what the given plan says, reads all files. FMX_OK, or as fmx_tls_client_open;
+ * Makes team->tls of what the given group says, reads all files. FMX_OK, or as fmx_tls_client_open;
  * closing is allowed either way.
  */
-enum fmx_status fmx_fleet_tls_open(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
+enum fmx_status fmx_fleet_tls_open(struct fmx_fleet_team *team, const struct fmx_fleet_group *group,
                                    char *error, size_t error_bytes) FMX_MUST_USE;
-void fmx_fleet_tls_close(struct fmx_fleet *fleet);
+void fmx_fleet_tls_close(struct fmx_fleet_team *team);
 
 /* ── fleet_certs.c ── */
 
 /* Reads what the texts name: one certificate, or each client's. As fmx_tls_cert_read. */
-enum fmx_status fmx_fleet_certs_open(struct fmx_fleet *fleet, const char *cert, const char *key,
+enum fmx_status fmx_fleet_certs_open(struct fmx_fleet_team *team, const char *cert, const char *key,
                                      char *error, size_t error_bytes) FMX_MUST_USE;
 void fmx_fleet_certs_close(struct fmx_fleet_tls *tls);
 
 /* ── fleet_tls.c ── */
 
 /* Room for sessions. False: no memory. */
-bool fmx_fleet_tls_open_shard(struct fmx_fleet_shard *fleet);
-void fmx_fleet_tls_close_shard(struct fmx_fleet_shard *fleet);
+bool fmx_fleet_tls_open_crew(struct fmx_fleet_crew *crew);
+void fmx_fleet_tls_close_crew(struct fmx_fleet_crew *crew);
 
 /* Right after the dial: the connection speaks TLS, or ends within this turn. */
 void fmx_fleet_tls_begin(struct fmx_conn *conn);
@@ -358,18 +535,16 @@ struct fmx_fleet_psk {
 };
 
 /* FMX_OK; FMX_E_ARGUMENT (there is no such device), FMX_TLS_PSK (too long), FMX_LIMIT_MEMORY. */
-enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet *fleet, uint32_t index,
+enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet_team *team, uint32_t number,
                                  struct fmx_fleet_psk *out_psk) FMX_MUST_USE;
 
 /* ── fleet_register.c ── */
 
 /* Must the client ask first who it is? */
-bool fmx_fleet_must_register(const struct fmx_fleet_shard *fleet,
-                             const struct fmx_fleet_client *client);
+bool fmx_fleet_must_register(const struct fmx_fleet_client *client);
 
 /* What the client was told; NULL: nothing. */
-const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_shard *fleet,
-                                                   const struct fmx_fleet_client *client);
+const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_client *client);
 
 /* The server says yes to one that asks: now it has to answer. */
 void fmx_fleet_register_begin(struct fmx_conn *conn);
@@ -377,51 +552,186 @@ void fmx_fleet_register_is_late(struct fmx_conn *conn);
 void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
 
 /* Room for what clients learn. False: no memory. */
-bool fmx_fleet_register_open(struct fmx_fleet_shard *fleet);
-void fmx_fleet_register_close(struct fmx_fleet_shard *fleet);
+bool fmx_fleet_register_open(struct fmx_fleet_crew *crew);
+void fmx_fleet_register_close(struct fmx_fleet_crew *crew);
+
+/* ── fleet_schedule.c: pure ── */
+
+/* What the times of a flow depend on. */
+struct fmx_schedule {
+    const struct fmx_fleet_publish *publish;
+    uint64_t key;    /* draws of this flow begin here */
+    uint64_t anchor; /* on the clock: where the flow begins */
+    uint64_t most;   /* messages it may have; UINT64_MAX: no bound */
+};
+
+/* When message 0 is planned; FMX_CLOCK_NEVER: there is none. */
+uint64_t fmx_schedule_first(const struct fmx_schedule *schedule);
+
+/* When message `number` + 1 is, if message `number` is planned at `at`. */
+uint64_t fmx_schedule_next(const struct fmx_schedule *schedule, uint64_t number, uint64_t at);
+
+/* ── fleet_stage.c ── */
+
+enum fmx_fleet_wish {
+    FMX_FLEET_WISH_RATE, /* to shard 0 */
+    FMX_FLEET_WISH_PAUSE,
+    FMX_FLEET_WISH_STORM, /* to every shard */
+};
+
+/* Room for the stages' states and the leaving clock. False: no memory. */
+bool fmx_fleet_stages_open(struct fmx_fleet *fleet);
+void fmx_fleet_stages_close(struct fmx_fleet *fleet);
+
+/* Clients of a group with a number below it are those that `share` means. */
+uint32_t fmx_fleet_share_of(double share, uint32_t clients_count);
+
+bool fmx_fleet_stage_has(const struct fmx_fleet_stage *stage, uint32_t group);
+
+/* Once, on shard 0, when the plan's clock begins; then every FMX_FLEET_WATCH_NS. */
+void fmx_fleet_direct_begin(struct fmx_fleet_shard *fleet);
+void fmx_fleet_direct(struct fmx_fleet_shard *fleet);
+
+/* A message of fmx_fleet_set_rate, _pause or _storm. */
+void fmx_fleet_steer(struct fmx_fleet_shard *fleet, const struct fmx_msg *message);
+
+/* On every shard: what has begun or ended since the last look. */
+void fmx_fleet_follow(struct fmx_fleet_shard *fleet);
+
+/* ── fleet_leave.c ── */
+
+/* A stage that makes clients leave begins for a crew. */
+void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage);
+void fmx_fleet_leave_due(struct fmx_fleet_crew *crew);
+
+/* A storm that somebody has asked for. */
+void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave);
 
 /* ── fleet_client.c ── */
 
-void fmx_fleet_ramp(struct fmx_fleet_shard *fleet);
-void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client);
+void fmx_fleet_ramp(struct fmx_fleet_crew *crew);
+void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet);
+
+/* Own clients of the ramp whose time has come and who have not begun. */
+uint64_t fmx_fleet_ramp_backlog(const struct fmx_fleet_crew *crew);
+void fmx_fleet_client_begin(struct fmx_fleet_client *client);
 void fmx_fleet_client_opened(struct fmx_conn *conn);
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag);
 void fmx_fleet_client_closed(struct fmx_conn *conn);
 
-/* ── fleet_publish.c ── */
+/* It goes, as told; `is_for_good`: and does not come back. */
+void fmx_fleet_client_leave(struct fmx_fleet_client *client, enum fmx_fleet_leave leave,
+                            bool is_by_policy, bool is_for_good);
+
+/* Sends SUBSCRIBE for one filter. */
+void fmx_fleet_client_subscribe(struct fmx_conn *conn, fmx_slice filter,
+                                const struct fmx_fleet_subscribe *how);
+
+/* Counts a reason for a failure or loss. */
+void fmx_fleet_count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, int sys_errno,
+                           uint8_t reason, const char *words);
+
+/* ── fleet_manner.c ── */
+
+/* Right after the dial: the connection has its group's poor link, if there is one. */
+void fmx_fleet_link_begin(struct fmx_conn *conn);
+
+/*
+ * Instead of sending `connect`, where the group's manner is another one: half of it leaves, or
+ * nothing. No deadline is in force any more, and it is not among fleet->connecting.
+ */
+void fmx_fleet_misbehave(struct fmx_conn *conn, const struct fmx_packet *connect);
+
+/*
+ * Nobody is behind the connection any more, and its client has forgotten it: it stays, says nothing
+ * and drops what comes until the server ends it, or the run. One that is not up yet is given up.
+ */
+void fmx_fleet_make_ghost(struct fmx_conn *conn);
+void fmx_fleet_ghost_closed(struct fmx_conn *conn);
+
+/* ── fleet_flow.c ── */
+
+/*
+ * The tag of an identifier in flight: what it was for, when it was planned, how late it was sent.
+ * Times are modulo 2^43 ns (2.4 h); lateness has 14 bits of mantissa.
+ */
+uint64_t fmx_flow_tag(bool is_subscribe, uint64_t planned_ns, uint64_t sent_ns);
+bool fmx_flow_tag_is_subscribe(uint64_t tag);
+void fmx_flow_tag_read(uint64_t tag, uint64_t now_ns, uint64_t *out_planned_ns,
+                       uint64_t *out_sent_ns);
 
 /* The client may publish from now on. */
-void fmx_fleet_publish_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client);
+void fmx_fleet_flows_begin(struct fmx_fleet_client *client);
 
 /* Sends what is due and has room; plans the next look. */
-void fmx_fleet_publish_due(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client);
+void fmx_fleet_flows_due(struct fmx_fleet_client *client);
+
+/* Its flows begin on the clock where its first connect was planned; nothing is sent yet. */
+void fmx_fleet_flows_anchor(struct fmx_fleet_client *client, uint64_t planned_ns);
+
+/* When it is to look again, after a change of the clock. */
+void fmx_fleet_flows_rearm(struct fmx_fleet_client *client);
+
+/* Nothing is planned any more: counts what fell due, and sends what may still leave. */
+void fmx_fleet_flows_end(struct fmx_fleet_client *client);
+
+/* The client is gone for good: what is overdue stays so, and nobody waits for it. */
+void fmx_fleet_flows_forget(struct fmx_fleet_client *client);
 
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag);
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
 
 /* ── fleet_message.c ── */
 
-/* Who sent a message, which one of his, and when it was to leave. */
+#define FMX_MARK_BYTES  32u
+#define FMX_MARK_DIGITS (2 * FMX_MARK_BYTES)
+
+/*
+ * Who sent a message, which one of his, when it was to leave and when it left. In a packet it is
+ * "fmx2", origin (4 bytes), publisher (3), topic (1), sequence (6), lateness (6), planned time (8).
+ */
 struct fmx_fleet_mark {
-    uint32_t publisher;
+    uint32_t origin;    /* of the run; its upper half is the machine's, whose clock it is */
+    uint32_t publisher; /* index of the client in its plan: 24 bits */
+    uint8_t topic;      /* which of its publishes */
+    uint64_t sequence;  /* 48 bits */
+    uint64_t planned_ns;
+    uint64_t sent_ns; /* at most 2^48 ns after */
+};
+
+/* What is to be made. */
+struct fmx_message_wish {
+    const struct fmx_fleet_client *client;
+    uint32_t topic; /* which of the group's publishes */
     uint64_t sequence;
+    uint64_t sent_before; /* messages of the flow: skipped ones leave no hole in the marks */
+    uint64_t step;        /* on the plan's clock, to the next one: what the hash knows of time */
     uint64_t planned_ns;
 };
 
 /*
- * The next message of a client, but for its topic and alias, which stay as they were set last. It
- * is the shard's, until the next one is made.
+ * Makes the message, all of it but topic and alias, which the caller sets. It is the shard's, until
+ * the next one is made. `out_hash` is of topic, number, step, properties and payload, but not of
+ * what says when it was sent.
  */
 struct fmx_publish *fmx_fleet_message_make(struct fmx_fleet_shard *fleet,
-                                           const struct fmx_fleet_client *client,
-                                           uint64_t planned_ns);
+                                           const struct fmx_message_wish *wish, uint64_t *out_hash);
 
-/* The topic of a client's messages, until the next client's is asked for. */
+/* The topic of a client's messages, until another one is asked for. */
 fmx_slice fmx_fleet_message_topic(struct fmx_fleet_shard *fleet,
-                                  const struct fmx_fleet_client *client);
+                                  const struct fmx_fleet_client *client, uint32_t topic);
 
 /* False: the payload has no mark of ours. */
 bool fmx_fleet_mark_read(fmx_slice payload, struct fmx_fleet_mark *out_mark);
+
+/* Is it of this machine's clock? */
+bool fmx_fleet_mark_is_near(const struct fmx_fleet *fleet, const struct fmx_fleet_mark *mark);
+
+/* Carry the messages of a publish our mark? */
+bool fmx_fleet_is_marked(const struct fmx_fleet_team *team, uint32_t topic);
+
+/* This machine, and a draw for this run. */
+uint32_t fmx_fleet_origin(void);
 
 /* Is it the topic of a reply to a property post? */
 bool fmx_fleet_is_thing_reply(fmx_slice topic);
@@ -430,13 +740,93 @@ bool fmx_fleet_is_thing_reply(fmx_slice topic);
 bool fmx_fleet_message_open(struct fmx_fleet_shard *fleet);
 void fmx_fleet_message_close(struct fmx_fleet_shard *fleet);
 
+/* ── fleet_payload.c: texts with variables, see fmx_fleet_publish ── */
+
+/*
+ * Takes a text apart. FMX_OK, FMX_LIMIT_MEMORY, or FMX_E_OPTION: `error` says at which character
+ * and what to write ("character 7: …"). out_text NULL: the text is only checked.
+ */
+enum fmx_status fmx_payload_text_open(const char *text, bool has_devices,
+                                      struct fmx_payload_text **out_text, char *error,
+                                      size_t error_bytes) FMX_MUST_USE;
+void fmx_payload_text_close(struct fmx_payload_text *text);
+
+/* No text of any client is longer than this. `longest` has the longest texts; numbers are known. */
+size_t fmx_payload_text_bytes_max(const struct fmx_payload_text *text,
+                                  const struct fmx_template_values *longest);
+
+/* Is %m in it? */
+bool fmx_payload_text_has_mark(const struct fmx_payload_text *text);
+
+/* Is any time in it? If not, unix_ns has no meaning. */
+bool fmx_payload_text_has_time(const struct fmx_payload_text *text);
+
+/* Is %c, %u, %p or %d in it? If not, what the client's values say of it has no meaning. */
+bool fmx_payload_text_has(const struct fmx_payload_text *text, char variable);
+
+struct fmx_payload_values {
+    struct fmx_template_values client;
+    uint64_t sequence;
+    uint64_t key;        /* draws of this message begin here */
+    uint64_t flow_key;   /* and those of its flow: where walks begin */
+    uint64_t unix_ns;    /* now */
+    const uint8_t *mark; /* FMX_MARK_BYTES */
+};
+
+/* Writes it; returns its bytes. `out` has room for fmx_payload_text_bytes_max. */
+size_t fmx_payload_text_fill(const struct fmx_payload_text *text,
+                             const struct fmx_payload_values *values, uint8_t *out,
+                             uint64_t *out_hash);
+
+/* ── fleet_request.c ── */
+
+#define FMX_FLEET_REQUEST_BYTES 8u
+
+/*
+ * The name of a request: what its Correlation Data begins with, most significant byte first. It is
+ * one of its plan's until a topic of a client has had 2^34 of them.
+ */
+static inline uint64_t fmx_fleet_request_name(uint32_t index, uint32_t topic, uint64_t sequence)
+{
+    static_assert(FMX_FLEET_PUBLISHES_MAX <= 1u << 6, "6 + 24 + 34 bits");
+    return (uint64_t)topic << 58 | (uint64_t)index << 34 | (sequence & ((1ull << 34) - 1));
+}
+
+/* Whose it is. */
+static inline uint32_t fmx_fleet_request_index(uint64_t name)
+{
+    return (uint32_t)(name >> 34) & FMX_FLEET_NUMBER_MASK;
+}
+
+/* Subscribes a client to the topics of its answers; returns how many SUBACKs that makes due. */
+uint32_t fmx_fleet_requests_subscribe(struct fmx_conn *conn);
+
+/* A request leaves: from now on its answer is waited for. False: no memory, do not send it. */
+bool fmx_fleet_request_sent(struct fmx_fleet_client *client, uint32_t topic, uint64_t sequence,
+                            uint64_t planned_ns, uint64_t sent_ns);
+
+/* True: the message was an answer to a request, and is dealt with. */
+bool fmx_fleet_on_answer(struct fmx_conn *conn, const struct fmx_publish *publish);
+
+/* Those that have waited long enough. */
+void fmx_fleet_requests_due(struct fmx_fleet_shard *fleet);
+
+bool fmx_fleet_requests_open(struct fmx_fleet_shard *fleet);
+void fmx_fleet_requests_close(struct fmx_fleet_shard *fleet);
+
+/* Requests that still wait. */
+uint64_t fmx_fleet_requests_waiting(const struct fmx_fleet_shard *fleet);
+
 /* ── fleet_rrpc.c ── */
 
-/* True: the message was a call, and is dealt with. */
+/* The tag of an identifier that an answer has taken; no flow's is like it. */
+#define FMX_FLEET_TAG_ANSWER UINT64_MAX
+
+/* True: the message was a call or a request of somebody's, and is dealt with. */
 bool fmx_fleet_on_call(struct fmx_conn *conn, const struct fmx_publish *publish);
 
-/* Sends the answers that are due. */
-void fmx_fleet_answers_due(struct fmx_fleet_shard *fleet);
+/* Sends the answers of a team that are due. */
+void fmx_fleet_answers_due(struct fmx_fleet_shard *fleet, struct fmx_timer *timer);
 
 /*
  * The topic on which a call is answered: borrowed from `topic`, or made in `out` (room for
@@ -444,13 +834,51 @@ void fmx_fleet_answers_due(struct fmx_fleet_shard *fleet);
  */
 fmx_slice fmx_fleet_answer_topic(fmx_slice topic, uint8_t *out);
 
+bool fmx_fleet_answers_open(struct fmx_fleet_shard *fleet);
 void fmx_fleet_answers_close(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_track.c ── */
 
-/* One message received: counts it, and what it tells about those before. */
-void fmx_fleet_track(struct fmx_fleet_shard *fleet, uint32_t receiver, uint32_t publisher,
-                     uint64_t sequence, bool dup);
-void fmx_fleet_track_close(struct fmx_fleet_shard *fleet);
+bool fmx_fleet_ledger_open(struct fmx_fleet_shard *fleet);
+void fmx_fleet_ledger_close(struct fmx_fleet_shard *fleet);
+
+/*
+ * One message received, on this topic: counts it, and what it tells about those before. Not for
+ * retained messages that a subscription brings: they may be of any age.
+ */
+void fmx_fleet_track(struct fmx_fleet_client *receiver, fmx_slice topic,
+                     const struct fmx_fleet_mark *mark, bool dup);
+
+/* A client with subscriptions is gone, and not because the run has ended. */
+void fmx_fleet_track_leave(struct fmx_fleet_client *receiver);
+
+/*
+ * It has its CONNACK again; `is_kept`: the server has kept its session meanwhile. If not, whatever
+ * it did not get while it was away is not lost.
+ */
+void fmx_fleet_track_return(struct fmx_fleet_client *receiver, bool is_kept);
+
+/*
+ * When no shard runs any more: what had to come and what never came, into the crews' counters and
+ * fleet->deliveries_… False: no memory; pairs that have never heard of each other are not in it.
+ */
+bool fmx_fleet_ledger_settle(struct fmx_fleet *fleet);
+
+/* ── fleet_snapshot.c ── */
+
+/* Has every shard done what the plan wants? */
+bool fmx_fleet_all_finished(const struct fmx_fleet *fleet);
+
+/* NULL: another process's, or none. When no shard runs, or for what never changes. */
+const struct fmx_fleet_client *fmx_fleet_find_client(const struct fmx_fleet *fleet, uint32_t group,
+                                                     uint32_t number);
+
+/*
+ * For the director, of a group over all shards: clients that have settled; that have their
+ * subscriptions now; that have not ended.
+ */
+uint64_t fmx_fleet_settled(const struct fmx_fleet *fleet, uint32_t group);
+uint64_t fmx_fleet_subscribed(const struct fmx_fleet *fleet, uint32_t group);
+uint64_t fmx_fleet_present(const struct fmx_fleet *fleet, uint32_t group);
 
 #endif

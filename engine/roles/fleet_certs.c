@@ -29,14 +29,17 @@
 #define ERROR_BYTES   1280u
 
 struct reading {
-    const struct fmx_fleet_plan *plan;
+    const struct fmx_fleet_group *group;
+    const struct fmx_mux_options *mux; /* for its log */
+    uint32_t part;                     /* clients of other processes need none */
+    uint32_t parts_count;
     const char *cert;
     const char *key;
     struct fmx_tls_cert **certs;
     pthread_mutex_t lock; /* of all below */
     uint32_t next;        /* the first client that nobody has taken */
     uint32_t done;
-    uint32_t bad_index; /* UINT32_MAX: none */
+    uint32_t bad_number; /* UINT32_MAX: none */
     enum fmx_status status;
     char error[ERROR_BYTES];
 };
@@ -44,33 +47,33 @@ struct reading {
 /* ── one client ── */
 
 /* A template that was checked: what is filled in has room for its end. */
-static bool fill_path(const struct fmx_fleet_plan *plan, uint32_t index, const char *text,
+static bool fill_path(const struct fmx_fleet_group *group, uint32_t number, const char *text,
                       char path[FMX_TEMPLATE_BYTES_MAX + 1])
 {
     fmx_slice filled;
 
-    if (!fmx_fleet_fill_any(plan, index, text, (uint8_t *)path, &filled)) {
+    if (!fmx_fleet_fill_any(group, number, text, (uint8_t *)path, &filled)) {
         return false;
     }
     path[filled.bytes] = '\0';
     return true;
 }
 
-static enum fmx_status read_one(const struct reading *reading, uint32_t index, char *error,
+static enum fmx_status read_one(const struct reading *reading, uint32_t number, char *error,
                                 size_t error_bytes)
 {
-    const struct fmx_fleet_plan *plan = reading->plan;
+    const struct fmx_fleet_group *group = reading->group;
     char cert[FMX_TEMPLATE_BYTES_MAX + 1];
     char key[FMX_TEMPLATE_BYTES_MAX + 1];
 
-    if (!fill_path(plan, index, reading->cert, cert) ||
-        !fill_path(plan, index, reading->key, key)) {
+    if (!fill_path(group, number, reading->cert, cert) ||
+        !fill_path(group, number, reading->key, key)) {
         snprintf(error, error_bytes, "no device has this number");
         return FMX_E_OPTION;
     }
     char words[ERROR_BYTES] = "";
     enum fmx_status status =
-        fmx_tls_cert_read(cert, key, &reading->certs[index], words, sizeof(words));
+        fmx_tls_cert_read(cert, key, &reading->certs[number], words, sizeof(words));
     if (status != FMX_OK) {
         snprintf(error, error_bytes, "%s%s", status != FMX_LIMIT_MEMORY ? "tls." : "", words);
     }
@@ -82,10 +85,10 @@ static enum fmx_status read_one(const struct reading *reading, uint32_t index, c
 /* False: nothing is left to do. */
 static bool take_block(struct reading *reading, uint32_t *out_first, uint32_t *out_end)
 {
-    uint32_t count = reading->plan->clients_count;
+    uint32_t count = reading->group->clients_count;
 
     pthread_mutex_lock(&reading->lock);
-    bool has_more = reading->next < count && reading->bad_index == UINT32_MAX;
+    bool has_more = reading->next < count && reading->bad_number == UINT32_MAX;
     *out_first = reading->next;
     *out_end = count - reading->next < BLOCK_CLIENTS ? count : reading->next + BLOCK_CLIENTS;
     if (has_more) {
@@ -95,12 +98,12 @@ static bool take_block(struct reading *reading, uint32_t *out_first, uint32_t *o
     return has_more;
 }
 
-static void note_bad(struct reading *reading, uint32_t index, enum fmx_status status,
+static void note_bad(struct reading *reading, uint32_t number, enum fmx_status status,
                      const char *error)
 {
     pthread_mutex_lock(&reading->lock);
-    if (index < reading->bad_index) {
-        reading->bad_index = index;
+    if (number < reading->bad_number) {
+        reading->bad_number = number;
         reading->status = status;
         memcpy(reading->error, error, ERROR_BYTES);
     }
@@ -111,10 +114,11 @@ static void read_block(struct reading *reading, uint32_t first, uint32_t end)
 {
     char error[ERROR_BYTES] = "";
 
-    for (uint32_t index = first; index < end; index++) {
-        enum fmx_status status = read_one(reading, index, error, sizeof(error));
+    for (uint32_t number = first; number < end; number++) {
+        bool is_ours = number % reading->parts_count == reading->part;
+        enum fmx_status status = is_ours ? read_one(reading, number, error, sizeof(error)) : FMX_OK;
         if (status != FMX_OK) {
-            note_bad(reading, index, status, error);
+            note_bad(reading, number, status, error);
             return;
         }
     }
@@ -143,7 +147,7 @@ static void read_and_tell(struct reading *reading)
     uint32_t first;
     uint32_t end;
 
-    fmx_log_init(&log, &reading->plan->mux);
+    fmx_log_init(&log, reading->mux);
     while (take_block(reading, &first, &end)) {
         read_block(reading, first, end);
         if (fmx_clock_ns() >= tell_ns) {
@@ -152,7 +156,7 @@ static void read_and_tell(struct reading *reading)
             pthread_mutex_unlock(&reading->lock);
             fmx_log_line(&log, FMX_LOG_WARN,
                          "reading certificates takes its time: those of %u of %u clients so far",
-                         done, reading->plan->clients_count);
+                         done, reading->group->clients_count);
             tell_ns = fmx_clock_ns() + TELL_EVERY_NS;
         }
     }
@@ -161,7 +165,7 @@ static void read_and_tell(struct reading *reading)
 static void read_all(struct reading *reading)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t blocks = reading->plan->clients_count / BLOCK_CLIENTS;
+    uint32_t blocks = reading->group->clients_count / BLOCK_CLIENTS;
     pthread_t helpers[THREADS_MAX];
     uint32_t count = 0;
 
@@ -175,51 +179,54 @@ static void read_all(struct reading *reading)
     }
 }
 
-static enum fmx_status read_for_each(struct fmx_fleet *fleet, const char *cert, const char *key,
+static enum fmx_status read_for_each(struct fmx_fleet_team *team, const char *cert, const char *key,
                                      char *error, size_t error_bytes)
 {
-    struct reading reading = {.plan = &fleet->plan,
+    struct reading reading = {.group = &team->plan,
+                              .mux = &team->fleet->plan.mux,
+                              .part = team->fleet->plan.part,
+                              .parts_count = team->fleet->plan.parts_count,
                               .cert = cert,
                               .key = key,
-                              .certs = fleet->tls->certs,
+                              .certs = team->tls->certs,
                               .lock = PTHREAD_MUTEX_INITIALIZER,
-                              .bad_index = UINT32_MAX};
+                              .bad_number = UINT32_MAX};
 
     read_all(&reading);
     pthread_mutex_destroy(&reading.lock);
-    if (reading.bad_index != UINT32_MAX) {
+    if (reading.bad_number != UINT32_MAX) {
         snprintf(error, error_bytes, "client %llu: %s",
-                 (unsigned long long)fleet->plan.first_number + reading.bad_index, reading.error);
+                 (unsigned long long)team->plan.first_number + reading.bad_number, reading.error);
         return reading.status;
     }
     return FMX_OK;
 }
 
 /* "%%" is a percent sign in this text too. */
-static enum fmx_status read_for_all(struct fmx_fleet *fleet, const char *cert, const char *key,
+static enum fmx_status read_for_all(struct fmx_fleet_team *team, const char *cert, const char *key,
                                     char *error, size_t error_bytes)
 {
     const struct reading reading = {
-        .plan = &fleet->plan, .cert = cert, .key = key, .certs = fleet->tls->certs};
+        .group = &team->plan, .cert = cert, .key = key, .certs = team->tls->certs};
 
     return read_one(&reading, 0, error, error_bytes);
 }
 
-enum fmx_status fmx_fleet_certs_open(struct fmx_fleet *fleet, const char *cert, const char *key,
+enum fmx_status fmx_fleet_certs_open(struct fmx_fleet_team *team, const char *cert, const char *key,
                                      char *error, size_t error_bytes)
 {
-    struct fmx_fleet_tls *tls = fleet->tls;
+    struct fmx_fleet_tls *tls = team->tls;
     bool is_each = fmx_template_has_variables(cert);
 
-    tls->certs_count = is_each ? fleet->plan.clients_count : 1;
+    tls->certs_count = is_each ? team->plan.clients_count : 1;
     tls->certs = calloc(tls->certs_count, sizeof(struct fmx_tls_cert *));
     if (tls->certs == NULL) {
         snprintf(error, error_bytes, "no memory for the certificates of %u clients",
                  tls->certs_count);
         return FMX_LIMIT_MEMORY;
     }
-    return is_each ? read_for_each(fleet, cert, key, error, error_bytes)
-                   : read_for_all(fleet, cert, key, error, error_bytes);
+    return is_each ? read_for_each(team, cert, key, error, error_bytes)
+                   : read_for_all(team, cert, key, error, error_bytes);
 }
 
 void fmx_fleet_certs_close(struct fmx_fleet_tls *tls)

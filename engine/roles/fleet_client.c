@@ -4,51 +4,71 @@
  * Why it is so:   connects are planned by the clock like messages are, and their latency is
  *                 measured from the planned time; when too many wait for an answer the ramp waits
  *                 too, and shows it
- * Words:          ramp: the order in which clients connect for the first time
+ * Words:          ramp: the order in which clients connect for the first time; settled: subscribed
+ *                 once, or failed once
  * States:         WAITING ── begin ──► CONNECTING ── CONNACK 0 ──► OPEN ── loss ──► WAITING or DONE
  *                 CONNECTING ── failure ──► WAITING (reconnect on) or DONE
  *                 CONNECTING ── registered ──► WAITING, for the next turn
- * Memory:         clients are an array of the shard, made at its start
+ *                 any ── a stage says so ──► WAITING, DONE
+ * Memory:         clients are arrays of the shard's crews, made at its start
  * Threads:        owning shard
  * Limits:         connects_inflight_max over all shards; connect_timeout_ms
- * Not here:       messages: fleet_publish.c
+ * Not here:       messages: fleet_flow.c; who leaves when: fleet_leave.c
  */
 #include "engine/roles/fleet.h"
 
+#include "engine/conn_tls.h"
 #include "proto/encode.h"
 #include "proto/limits.h"
+#include "proto/topic.h"
 
 #include <errno.h>
 
 /* ── counting ── */
 
-static _Atomic uint64_t *gauge_of(struct fmx_fleet_shard *fleet,
-                                  const struct fmx_fleet_client *client)
+static _Atomic uint64_t *gauge_of(const struct fmx_fleet_client *client)
 {
+    struct fmx_crew_counters *counters = &client->crew->counters;
+
     switch (client->state) {
     case FMX_CLIENT_WAITING:
-        return &fleet->counters.waiting;
+        return &counters->clients_waiting;
     case FMX_CLIENT_CONNECTING:
-        return &fleet->counters.connecting;
+        return &counters->clients_connecting;
     case FMX_CLIENT_OPEN:
-        return &fleet->counters.open;
+        return &counters->clients_open;
     case FMX_CLIENT_DONE:
         break;
     }
-    return client->was_open ? &fleet->counters.lost : &fleet->counters.failed;
+    return client->is_stopped ? &counters->clients_stopped
+           : client->was_open ? &counters->clients_lost
+                              : &counters->clients_failed;
 }
 
-static void enter_state(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client,
-                        enum fmx_fleet_client_state state)
+static void enter_state(struct fmx_fleet_client *client, enum fmx_fleet_client_state state)
 {
-    fmx_count_down(gauge_of(fleet, client), 1);
+    fmx_count_down(gauge_of(client), 1);
     client->state = state;
-    fmx_count(gauge_of(fleet, client), 1);
+    fmx_count(gauge_of(client), 1);
+    if (state == FMX_CLIENT_DONE) {
+        fmx_fleet_flows_forget(client);
+    }
+}
+
+/* A ramp waits for it no more. */
+static void settle(struct fmx_fleet_client *client)
+{
+    struct fmx_fleet_crew *crew = client->crew;
+
+    if (!client->was_settled) {
+        client->was_settled = true;
+        atomic_store_explicit(&crew->settled_shared, ++crew->settled, memory_order_relaxed);
+    }
 }
 
 /* `words` are static storage, so the same ones have the same address. */
-static void count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, int sys_errno,
-                        uint8_t reason, const char *words)
+void fmx_fleet_count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, int sys_errno,
+                           uint8_t reason, const char *words)
 {
     uint64_t key = (uint64_t)(uint32_t)-status << 32 | (uint64_t)reason << 16 | (uint16_t)sys_errno;
     size_t last = FMX_FLEET_CAUSES_MAX - 1;
@@ -71,123 +91,236 @@ static void count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, i
 
 /* ── connect ── */
 
-static void plan_connect(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client,
-                         uint64_t planned_ns)
+static void plan_connect(struct fmx_fleet_client *client, uint64_t planned_ns)
 {
-    enter_state(fleet, client, FMX_CLIENT_WAITING);
+    enter_state(client, FMX_CLIENT_WAITING);
     client->connect_planned_ns = planned_ns;
-    fmx_wheel_arm(&fleet->shard->wheel, &client->timer, planned_ns);
+    fmx_wheel_arm(&client->crew->fleet->shard->wheel, &client->timer, planned_ns);
 }
 
-static void reconnect_later(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+/* Between two connects, by the group's policy. */
+static uint64_t wait_of(const struct fmx_fleet_client *client)
 {
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(client);
+    uint64_t most_ms = group->reconnect_min_ms;
 
-    if (plan->reconnect_min_ms == 0 || fleet->is_ending) {
-        fleet->overdue -= client->overdue;
-        client->overdue = 0;
-        enter_state(fleet, client, FMX_CLIENT_DONE);
+    if (group->reconnect == FMX_FLEET_RECONNECT_FIXED) {
+        return most_ms * FMX_NS_PER_MS;
+    }
+    for (uint32_t i = 0; i < client->attempts && most_ms < group->reconnect_max_ms; i++) {
+        most_ms *= 2;
+    }
+    most_ms = most_ms > group->reconnect_max_ms ? group->reconnect_max_ms : most_ms;
+    return fmx_fleet_draw(client->crew->team->fleet, fmx_fleet_index_of(client), FMX_DRAW_RECONNECT,
+                          client->connects) %
+           (most_ms * FMX_NS_PER_MS + 1);
+}
+
+/* It has no connection any more: it comes back, or it does not. */
+static void come_back(struct fmx_fleet_client *client, bool has_failed)
+{
+    const struct fmx_fleet_shard *fleet = client->crew->fleet;
+    bool has_policy = fmx_fleet_group_of(client)->reconnect != FMX_FLEET_RECONNECT_NONE;
+
+    if (client->is_stopped || fleet->is_ending || (!client->comes_back && !has_policy)) {
+        client->is_stopped = client->is_stopped || !has_failed;
+        enter_state(client, FMX_CLIENT_DONE);
         return;
     }
-    uint64_t cap_ms = plan->reconnect_min_ms;
-    for (uint32_t i = 0; i < client->attempts && cap_ms < plan->reconnect_max_ms; i++) {
-        cap_ms *= 2;
-    }
-    cap_ms = cap_ms > plan->reconnect_max_ms ? plan->reconnect_max_ms : cap_ms;
-    uint64_t wait_ns = fmx_fleet_random(fleet) % (cap_ms * FMX_NS_PER_MS + 1);
-    if (client->attempts < FMX_FLEET_ATTEMPTS_MAX) {
+    plan_connect(client, fleet->shard->now_ns + (client->comes_back ? 0 : wait_of(client)));
+    client->comes_back = false;
+    if (has_failed && client->attempts < FMX_FLEET_ATTEMPTS_MAX) {
         client->attempts++;
     }
-    plan_connect(fleet, client, fleet->shard->now_ns + wait_ns);
 }
 
-void fmx_fleet_client_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_client *client)
+static enum fmx_status dial(struct fmx_fleet_client *client, struct fmx_conn **out_conn,
+                            int *out_errno)
 {
-    struct fmx_fleet *whole = fleet->fleet;
-    const struct fmx_address *target = &whole->targets[client->index % whole->plan.targets_count];
+    const struct fmx_fleet_team *team = client->crew->team;
+    struct fmx_shard *shard = client->crew->fleet->shard;
+    const struct fmx_address *target = &team->targets[client->number % team->plan.targets_count];
     const struct fmx_address *source =
-        whole->sources_count == 0 ? NULL : &whole->sources[client->index % whole->sources_count];
-    uint64_t deadline_ns = fleet->shard->now_ns + whole->plan.connect_timeout_ms * FMX_NS_PER_MS;
+        team->sources_count == 0 ? NULL : &team->sources[client->number % team->sources_count];
+    uint64_t deadline_ns = shard->now_ns + team->plan.connect_timeout_ms * FMX_NS_PER_MS;
+    enum fmx_status status =
+        fmx_conn_dial(shard, (const struct sockaddr *)&target->storage, target->bytes,
+                      source == NULL ? NULL : (const struct sockaddr *)&source->storage,
+                      source == NULL ? 0 : source->bytes, true, deadline_ns, out_conn, out_errno);
+
+    if (status == FMX_OK) { /* the socket can reset; whether each end does is said at its end */
+        (*out_conn)->linger_zero = team->plan.linger_zero;
+    }
+    return status;
+}
+
+void fmx_fleet_client_begin(struct fmx_fleet_client *client)
+{
+    struct fmx_fleet_crew *crew = client->crew;
+    struct fmx_fleet_shard *fleet = crew->fleet;
+    uint64_t now_ns = fleet->shard->now_ns;
     struct fmx_conn *conn;
     int sys_errno;
 
     FMX_ASSERT(client->state == FMX_CLIENT_WAITING);
-    enum fmx_status status =
-        fmx_conn_dial(fleet->shard, (const struct sockaddr *)&target->storage, target->bytes,
-                      source == NULL ? NULL : (const struct sockaddr *)&source->storage,
-                      source == NULL ? 0 : source->bytes, whole->plan.linger_zero, deadline_ns,
-                      &conn, &sys_errno);
+    if (!client->is_anchored) {
+        fmx_fleet_flows_anchor(client, client->connect_planned_ns);
+    }
+    enum fmx_status status = dial(client, &conn, &sys_errno);
     if (status == FMX_LIMIT_SESSIONS && !fleet->is_ending) {
         /* connections that still close hold all slots: look again, the planned time stands */
-        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + FMX_NS_PER_MS);
+        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, now_ns + FMX_NS_PER_MS);
         return;
     }
+    client->connects++;
+    fmx_count(&crew->counters.connects_begun, 1);
     if (status != FMX_OK) {
-        count_cause(fleet, status, sys_errno, 0, NULL);
-        reconnect_later(fleet, client);
+        fmx_count(&crew->counters.connects_failed, 1);
+        fmx_fleet_count_cause(fleet, status, sys_errno, 0, NULL);
+        settle(client);
+        come_back(client, true);
         return;
     }
-    *fmx_fleet_part_of(conn) =
-        (struct fmx_fleet_part){.client = client, .connect_planned_ns = client->connect_planned_ns};
-    enter_state(fleet, client, FMX_CLIENT_CONNECTING);
+    *fmx_fleet_part_of(conn) = (struct fmx_fleet_part){
+        .client = client, .connect_planned_ns = client->connect_planned_ns, .since_ns = now_ns};
+    enter_state(client, FMX_CLIENT_CONNECTING);
     client->conn = conn;
     fleet->connecting++;
-    if (whole->tls != NULL) {
+    if (crew->team->tls != NULL) {
         fmx_fleet_tls_begin(conn);
     }
+    fmx_fleet_link_begin(conn);
+}
+
+/* ── ramp ── */
+
+/* When the ramp has planned a client, if its number is one of the ramp's. */
+static uint64_t ramp_planned_ns(const struct fmx_fleet_crew *crew, uint32_t number)
+{
+    const struct fmx_fleet_team *team = crew->team;
+    uint32_t first = atomic_load_explicit(&team->ramp_first, memory_order_relaxed);
+    uint64_t units = atomic_load_explicit(&team->ramp_units, memory_order_relaxed);
+
+    return fmx_clock_real_ns(&team->connecting,
+                             units + (uint64_t)(number - first) * FMX_CLOCK_CLIENT);
+}
+
+static bool is_of_ramp(const struct fmx_fleet_crew *crew, uint32_t place)
+{
+    return place < crew->clients_count &&
+           crew->clients[place].number <
+               atomic_load_explicit(&crew->team->ramp_target, memory_order_relaxed);
 }
 
 /* Starts the clients whose planned time has come, as far as unanswered connects allow. */
-void fmx_fleet_ramp(struct fmx_fleet_shard *fleet)
+void fmx_fleet_ramp(struct fmx_fleet_crew *crew)
 {
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    uint64_t start_ns = atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed);
+    struct fmx_fleet_shard *fleet = crew->fleet;
+    bool is_unpaced = atomic_load_explicit(&crew->team->ramp_is_unpaced, memory_order_relaxed);
+    uint64_t now_ns = fleet->shard->now_ns;
+    bool is_held =
+        is_unpaced && atomic_load_explicit(&fleet->fleet->is_paused, memory_order_relaxed);
 
-    while (fleet->next_client < fleet->clients_count && !fleet->is_ending) {
-        struct fmx_fleet_client *client = &fleet->clients[fleet->next_client];
-        double seconds =
-            plan->connects_per_second > 0 ? client->index / plan->connects_per_second : 0;
-        uint64_t planned_ns = start_ns + (uint64_t)(seconds * 1e9);
-        if (planned_ns > fleet->shard->now_ns) {
-            fmx_wheel_arm(&fleet->shard->wheel, &fleet->ramp, planned_ns);
+    while (is_of_ramp(crew, crew->next_client) && !fleet->is_ending) {
+        struct fmx_fleet_client *client = &crew->clients[crew->next_client];
+        uint64_t planned_ns = is_unpaced ? now_ns : ramp_planned_ns(crew, client->number);
+        if (is_held || planned_ns > now_ns) { /* look in time: the clock may change */
+            uint64_t look_ns = now_ns + FMX_FLEET_WATCH_NS;
+            fmx_wheel_arm(&fleet->shard->wheel, &crew->ramp,
+                          is_held || planned_ns > look_ns ? look_ns : planned_ns);
             return;
         }
         if (fleet->connecting >= fleet->connecting_max) {
             return; /* the next answer comes back here */
         }
-        fleet->next_client++;
-        client->connect_planned_ns =
-            plan->connects_per_second > 0 ? planned_ns : fleet->shard->now_ns;
-        fmx_fleet_client_begin(fleet, client);
+        crew->next_client++;
+        if (client->state == FMX_CLIENT_WAITING) { /* no stage has sent it away before it came */
+            client->connect_planned_ns = planned_ns;
+            fmx_fleet_client_begin(client);
+        }
     }
+}
+
+void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet)
+{
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        struct fmx_fleet_crew *crew = fleet->crews[i];
+        if (crew->has_ramped) {
+            fmx_fleet_ramp(crew);
+        }
+    }
+}
+
+uint64_t fmx_fleet_ramp_backlog(const struct fmx_fleet_crew *crew)
+{
+    uint64_t now_ns = crew->fleet->shard->now_ns;
+    uint32_t low = crew->next_client;
+    uint32_t high = crew->clients_count;
+
+    if (!crew->has_ramped ||
+        atomic_load_explicit(&crew->team->ramp_is_unpaced, memory_order_relaxed)) {
+        return 0;
+    }
+    while (low < high) { /* planned times grow with the place */
+        uint32_t middle = low + (high - low) / 2;
+        if (is_of_ramp(crew, middle) &&
+            ramp_planned_ns(crew, crew->clients[middle].number) <= now_ns) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low - crew->next_client;
+}
+
+/* ── opened ── */
+
+/* TCP is up, TLS too if there is any: measures both. */
+static void measure_opened(struct fmx_conn *conn)
+{
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_crew *crew = part->client->crew;
+    bool has_tls = crew->team->tls != NULL;
+
+    if (has_tls) {
+        fmx_fleet_tls_opened(conn);
+    }
+    fmx_fleet_measure(crew, FMX_FLEET_TCP, part->since_ns,
+                      has_tls ? fmx_conn_tls_begun_ns(conn) : conn->shard->now_ns);
+    part->since_ns = conn->shard->now_ns;
 }
 
 void fmx_fleet_client_opened(struct fmx_conn *conn)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(client);
     struct fmx_fleet_login login;
     struct fmx_packet packet = {.kind = FMX_CONNECT};
     struct fmx_connect *connect = &packet.connect;
 
-    if (fleet->fleet->tls != NULL) {
-        fmx_fleet_tls_opened(conn);
-    }
-    if (!fmx_fleet_login(fleet, fmx_fleet_client_of(conn), &login)) {
+    measure_opened(conn);
+    fmx_session_set_options(&conn->session, &client->crew->team->session);
+    if (!fmx_fleet_login(client, &login)) {
         fmx_conn_close(conn, FMX_E_ARGUMENT); /* no such device */
         return;
     }
-    connect->version = plan->version;
-    connect->clean = plan->clean;
-    connect->keepalive_s = plan->keepalive_s;
+    connect->version = group->version;
+    connect->clean = group->clean;
+    connect->keepalive_s = group->keepalive_s;
     connect->client_id = login.client_id;
     connect->has_username = login.has_username;
     connect->username = login.username;
     connect->has_password = login.has_password;
     connect->password = login.password;
-    if (plan->session_expiry_s > 0) {
+    if (group->session_expiry_s > 0) {
         connect->props.present |= FMX_PROP_BIT(FMX_PROP_SESSION_EXPIRY);
-        connect->props.session_expiry_s = plan->session_expiry_s;
+        connect->props.session_expiry_s = group->session_expiry_s;
+    }
+    if (group->manner != FMX_FLEET_HONEST) {
+        fmx_fleet_misbehave(conn, &packet);
+        settle(client); /* no answer will come that a ramp could wait for */
+        fmx_fleet_ramp_all(client->crew->fleet);
+        return;
     }
     fmx_session_connect(&conn->session, connect);
     fmx_conn_send(conn, &packet);
@@ -195,29 +328,39 @@ void fmx_fleet_client_opened(struct fmx_conn *conn)
 
 /* ── subscribe ── */
 
-static void subscribed(struct fmx_fleet_shard *fleet, struct fmx_fleet_part *part)
+static void subscribed(struct fmx_conn *conn)
 {
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_client *client = part->client;
+    const struct fmx_fleet *fleet = client->crew->team->fleet;
+    bool is_first = atomic_load_explicit(&fleet->first_sent_ns, memory_order_relaxed) == 0;
+
     part->is_subscribed = true;
-    fmx_count(&fleet->counters.subscribed, 1);
-    fmx_fleet_publish_begin(fleet, part->client);
+    fmx_count(&client->crew->counters.clients_subscribed, 1);
+    client->is_from_start =
+        !part->lacks_filters && (is_first || (client->is_from_start && part->is_kept));
+    settle(client);
+    fmx_fleet_flows_begin(client);
 }
 
-static void send_subscribe(struct fmx_conn *conn, const char *text)
+void fmx_fleet_client_subscribe(struct fmx_conn *conn, fmx_slice filter,
+                                const struct fmx_fleet_subscribe *how)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(fmx_fleet_client_of(conn));
     bool is_5 = conn->session.version == FMX_MQTT_50;
-    uint8_t topic[FMX_TEMPLATE_BYTES_MAX];
+    bool answers = group->calls.answer != FMX_FLEET_ANSWER_OFF;
     uint8_t list[FMX_TEMPLATE_BYTES_MAX + 3];
-    struct fmx_filter filter = {.filter =
-                                    fmx_fleet_fill(fleet, fmx_fleet_client_of(conn), text, topic),
-                                .qos = plan->subscribe_qos,
-                                .no_local = is_5 && plan->calls.answer != FMX_FLEET_ANSWER_OFF};
+    struct fmx_filter entry = {.filter = filter,
+                               .qos = how->qos,
+                               .no_local = is_5 && (how->no_local || answers) &&
+                                           !fmx_topic_is_shared(filter), /* 3.8.3.1 */
+                               .retain_as_published = is_5 && how->as_published,
+                               .retain_handling = is_5 ? how->retain_handling : 0};
     struct fmx_writer writer = fmx_writer_of(list, sizeof(list));
     struct fmx_packet packet = {.kind = FMX_SUBSCRIBE, .subscribe = {.filters_count = 1}};
-    uint64_t tag = conn->shard->now_ns << 1 | 1;
+    uint64_t tag = fmx_flow_tag(true, conn->shard->now_ns, conn->shard->now_ns);
 
-    fmx_filter_write(&writer, true, &filter);
+    fmx_filter_write(&writer, true, &entry);
     packet.subscribe.filters = (fmx_slice){.data = list, .bytes = (size_t)(writer.at - list)};
     struct fmx_inflight *out = &conn->session.out; /* Receive Maximum bounds PUBLISH only */
     if ((!fmx_inflight_has_room(out) && !fmx_conn_grow_window(conn)) ||
@@ -230,31 +373,37 @@ static void send_subscribe(struct fmx_conn *conn, const char *text)
 
 static void subscribe_all(struct fmx_conn *conn)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(part->client);
+    uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
 
-    part->subacks_due = (uint8_t)plan->filters_count;
-    if (plan->filters_count == 0) {
-        subscribed(fleet, part);
-        return;
+    part->subacks_due = (uint8_t)(group->subscribes_count + fmx_fleet_requests_subscribe(conn));
+    for (size_t i = 0; i < group->subscribes_count && conn->state == FMX_CONN_OPEN; i++) {
+        const struct fmx_fleet_subscribe *subscribe = &group->subscribes[i];
+        fmx_slice filter = fmx_fleet_fill(part->client, subscribe->filter, filled);
+        fmx_fleet_client_subscribe(conn, filter, subscribe);
     }
-    for (size_t i = 0; i < plan->filters_count; i++) {
-        send_subscribe(conn, plan->filters[i]);
+    if (part->subacks_due == 0) {
+        subscribed(conn);
     }
 }
 
 static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, uint64_t tag)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_crew *crew = part->client->crew;
+    uint64_t planned_ns;
+    uint64_t sent_ns;
 
-    fmx_histogram_record(&fleet->subscribe, conn->shard->now_ns - (tag >> 1));
+    fmx_flow_tag_read(tag, conn->shard->now_ns, &planned_ns, &sent_ns);
+    fmx_fleet_measure(crew, FMX_FLEET_SUBACK, sent_ns, conn->shard->now_ns);
     for (size_t i = 0; i < suback->codes.bytes; i++) {
-        fmx_count(&fleet->counters.subscribes_refused, suback->codes.data[i] >= 0x80);
+        bool is_refused = suback->codes.data[i] >= 0x80;
+        fmx_count(&crew->counters.subscribes_refused, is_refused);
+        part->lacks_filters = part->lacks_filters || is_refused;
     }
     if (part->subacks_due > 0 && --part->subacks_due == 0) {
-        subscribed(fleet, part);
+        subscribed(conn);
     }
 }
 
@@ -262,45 +411,58 @@ static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, ui
 
 static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     struct fmx_fleet_client *client = part->client;
+    struct fmx_fleet_crew *crew = client->crew;
+    struct fmx_fleet_shard *fleet = crew->fleet;
     uint64_t now_ns = conn->shard->now_ns;
 
     part->reason = connack->reason;
     if (connack->reason != 0) {
         return; /* the end follows */
     }
-    if (fmx_fleet_must_register(fleet, client)) {
+    if (fmx_fleet_must_register(client)) {
         fmx_fleet_register_begin(conn);
         return;
     }
     fleet->connecting--;
-    enter_state(fleet, client, FMX_CLIENT_OPEN);
+    enter_state(client, FMX_CLIENT_OPEN);
+    if (client->was_open) {
+        part->is_kept = connack->session_present;
+        fmx_fleet_track_return(client, part->is_kept);
+    }
     client->was_open = true;
     client->attempts = 0;
-    fmx_count(&fleet->counters.connects_ok, 1);
-    fmx_count_set(&fleet->counters.last_connect_ns,
-                  now_ns - atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed));
-    fmx_histogram_record(&fleet->connect, now_ns - part->connect_planned_ns);
+    fmx_count(&crew->counters.connects_ok, 1);
+    atomic_store_explicit(&fleet->last_connect_ns,
+                          now_ns -
+                              atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed),
+                          memory_order_relaxed);
+    fmx_fleet_measure(crew, FMX_FLEET_CONNECT, part->connect_planned_ns, now_ns);
+    fmx_fleet_measure(crew, FMX_FLEET_CONNACK, part->since_ns, now_ns);
     subscribe_all(conn);
-    fmx_fleet_ramp(fleet);
+    fmx_fleet_ramp_all(fleet);
 }
 
 /* An acknowledgement of the wrong kind for its identifier is the server's mistake. */
 static bool is_kind_of_tag(const struct fmx_packet *packet, uint64_t tag)
 {
-    return (packet->kind == FMX_SUBACK) == ((tag & 1) != 0);
+    return (packet->kind == FMX_SUBACK) == fmx_flow_tag_is_subscribe(tag);
 }
 
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag)
 {
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+
+    if (part->client == NULL) {
+        return; /* nobody is there to hear it */
+    }
     switch (packet->kind) {
     case FMX_CONNACK:
         on_connack(conn, &packet->connack);
         break;
     case FMX_PUBLISH:
-        if (fmx_fleet_client_of(conn)->state == FMX_CLIENT_CONNECTING) {
+        if (part->client->state == FMX_CLIENT_CONNECTING) {
             fmx_fleet_register_on_publish(conn, &packet->publish);
         } else {
             fmx_fleet_on_publish(conn, &packet->publish);
@@ -308,6 +470,9 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         break;
     case FMX_SUBACK:
     case FMX_PUBACK:
+        if (tag == FMX_FLEET_TAG_ANSWER && packet->kind == FMX_PUBACK) {
+            break; /* of an answer, which nobody waits for */
+        }
         if (!is_kind_of_tag(packet, tag)) {
             fmx_conn_close(conn, FMX_PEER_ACK);
         } else if (packet->kind == FMX_SUBACK) {
@@ -317,7 +482,7 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         }
         break;
     case FMX_DISCONNECT:
-        fmx_fleet_part_of(conn)->reason = packet->disconnect.reason;
+        part->reason = packet->disconnect.reason;
         break;
     default:
         break;
@@ -326,17 +491,80 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
 
 /* ── the end ── */
 
-static void forget_connection(struct fmx_fleet_shard *fleet, const struct fmx_fleet_part *part)
+/* The client has no connection any more; the connection may still be there without it. */
+static void let_go(struct fmx_conn *conn)
 {
+    struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     struct fmx_fleet_client *client = part->client;
+    struct fmx_fleet_crew *crew = client->crew;
 
-    client->conn = NULL;
-    fleet->unacked -= part->unacked;
-    fmx_count(&fleet->counters.unacked_lost, part->unacked);
-    if (part->is_subscribed) {
-        fmx_count_down(&fleet->counters.subscribed, 1);
+    if (client->state == FMX_CLIENT_CONNECTING && !part->has_manners) {
+        crew->fleet->connecting--;
     }
-    fmx_wheel_disarm(&fleet->shard->wheel, &client->timer);
+    client->conn = NULL;
+    crew->fleet->unacked -= part->unacked;
+    fmx_count(&crew->counters.publishes_unacked, part->unacked);
+    fmx_count_down(&crew->counters.publishes_outstanding, part->unacked);
+    part->unacked = 0;
+    if (part->is_subscribed) {
+        fmx_count_down(&crew->counters.clients_subscribed, 1);
+        part->is_subscribed = false;
+    }
+    if (client->was_open && !crew->fleet->shard->stopping) {
+        fmx_fleet_track_leave(client);
+    }
+    fmx_wheel_disarm(&crew->fleet->shard->wheel, &client->timer);
+}
+
+void fmx_fleet_client_leave(struct fmx_fleet_client *client, enum fmx_fleet_leave leave,
+                            bool is_by_policy, bool is_for_good)
+{
+    struct fmx_conn *conn = client->conn;
+
+    if (client->state == FMX_CLIENT_DONE) {
+        return;
+    }
+    client->is_stopped = is_for_good;
+    client->comes_back = !is_for_good && !is_by_policy;
+    if (client->state == FMX_CLIENT_WAITING) {
+        fmx_wheel_disarm(&client->crew->fleet->shard->wheel, &client->timer);
+        come_back(client, false);
+        return;
+    }
+    if (fmx_fleet_part_of(conn)->is_leaving) {
+        return; /* told twice in one turn */
+    }
+    fmx_count(&client->crew->counters.leaves, 1);
+    fmx_fleet_part_of(conn)->is_leaving = true;
+    switch (leave) {
+    case FMX_FLEET_LEAVE_DISCONNECT:
+        fmx_conn_close(conn, FMX_E_DONE);
+        break;
+    case FMX_FLEET_LEAVE_CLOSE:
+        fmx_conn_end(conn, FMX_E_DONE);
+        break;
+    case FMX_FLEET_LEAVE_RESET:
+        fmx_conn_abort(conn, FMX_E_DONE, 0);
+        break;
+    case FMX_FLEET_LEAVE_VANISH:
+        let_go(conn);
+        fmx_fleet_make_ghost(conn);
+        come_back(client, false);
+        break;
+    }
+}
+
+static void count_end(struct fmx_conn *conn, const char *words)
+{
+    const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    struct fmx_fleet_crew *crew = part->client->crew;
+    bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
+
+    fmx_count(part->client->state == FMX_CLIENT_OPEN ? &crew->counters.connections_lost
+                                                     : &crew->counters.connects_failed,
+              1);
+    fmx_fleet_count_cause(crew->fleet, conn->cause, conn->sys_errno, has_reason ? part->reason : 0,
+                          words);
 }
 
 void fmx_fleet_client_closed(struct fmx_conn *conn)
@@ -344,21 +572,24 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     struct fmx_fleet_client *client = part->client;
-    const char *words = fleet->fleet->tls != NULL ? fmx_fleet_tls_closed(conn) : NULL;
 
-    if (client->state == FMX_CLIENT_CONNECTING) {
-        fleet->connecting--;
+    if (client == NULL) {
+        fmx_fleet_ghost_closed(conn);
+        return;
     }
-    forget_connection(fleet, part);
+    const char *words = client->crew->team->tls != NULL ? fmx_fleet_tls_closed(conn) : NULL;
+    if (!fleet->shard->stopping && !part->is_leaving && !part->has_registered) {
+        count_end(conn, words);
+    }
+    let_go(conn);
     if (fleet->shard->stopping) {
         return; /* as planned: the client stays counted as it was */
     }
     if (part->has_registered) { /* with what it has learnt, which is a connect of its own */
-        plan_connect(fleet, client, fleet->shard->now_ns);
+        plan_connect(client, fleet->shard->now_ns);
         return;
     }
-    bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
-    count_cause(fleet, conn->cause, conn->sys_errno, has_reason ? part->reason : 0, words);
-    reconnect_later(fleet, client);
-    fmx_fleet_ramp(fleet);
+    settle(client);
+    come_back(client, !part->is_leaving);
+    fmx_fleet_ramp_all(fleet);
 }

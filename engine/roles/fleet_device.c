@@ -57,14 +57,15 @@ static bool ask_user(const struct fmx_fleet_platform *platform, uint32_t number,
     return is_there && device->product_key[0] != '\0' && device->device_name[0] != '\0';
 }
 
-bool fmx_fleet_device_names(const struct fmx_fleet_plan *plan, uint32_t index,
+bool fmx_fleet_device_names(const struct fmx_fleet_group *group, uint32_t number,
                             struct fmx_fleet_device *out_device)
 {
-    const struct fmx_fleet_platform *platform = &plan->platform;
-    struct fmx_template_values values = {.number = plan->first_number + index, .run_number = index};
+    const struct fmx_fleet_platform *platform = &group->platform;
+    struct fmx_template_values values = {.number = group->first_number + number,
+                                         .run_number = number};
 
     if (platform->device != NULL) {
-        return ask_user(platform, plan->first_number + index, out_device);
+        return ask_user(platform, group->first_number + number, out_device);
     }
     fill_name(platform->product_key, &values, out_device->product_key,
               sizeof(out_device->product_key));
@@ -98,43 +99,38 @@ bool fmx_fleet_device_secret(const struct fmx_fleet_platform *platform,
     return true;
 }
 
-enum fmx_status fmx_fleet_device(const struct fmx_fleet_plan *plan, uint32_t index,
+enum fmx_status fmx_fleet_device(const struct fmx_fleet_group *group, uint32_t number,
                                  struct fmx_fleet_device *out_device, char *error,
                                  size_t error_bytes)
 {
-    if (!fmx_fleet_has_devices(plan)) {
-        snprintf(error, error_bytes, "the plan has no devices: give product_key or device");
+    if (!fmx_fleet_has_devices(group)) {
+        snprintf(error, error_bytes,
+                 "the group has no devices: give platform.product_key or platform.device");
         return FMX_E_OPTION;
     }
-    enum fmx_status status = fmx_fleet_platform_check(plan, error, error_bytes);
+    enum fmx_status status = fmx_fleet_platform_check(group, error, error_bytes);
     if (status != FMX_OK) {
         return status;
     }
-    if (!fmx_fleet_device_names(plan, index, out_device)) {
+    if (!fmx_fleet_device_names(group, number, out_device)) {
         return FMX_END;
     }
-    return fmx_fleet_device_secret(&plan->platform, out_device) ? FMX_OK : FMX_LIMIT_MEMORY;
+    return fmx_fleet_device_secret(&group->platform, out_device) ? FMX_OK : FMX_LIMIT_MEMORY;
 }
 
 /* ── what variables stand for ── */
 
-/* The names of one client, for as long as a text is filled in. */
-struct names {
-    struct fmx_template_values values;
-    struct fmx_fleet_device device;
-    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
-};
-
-static void set_numbers(const struct fmx_fleet_plan *plan, uint32_t index, struct names *names)
+static void set_numbers(const struct fmx_fleet_group *group, uint32_t number,
+                        struct fmx_fleet_names *names)
 {
     names->values =
-        (struct fmx_template_values){.number = plan->first_number + index, .run_number = index};
+        (struct fmx_template_values){.number = group->first_number + number, .run_number = number};
 }
 
-static bool set_device(const struct fmx_fleet_plan *plan, uint32_t index, struct names *names)
+static bool set_device(const struct fmx_fleet_group *group, uint32_t number,
+                       struct fmx_fleet_names *names)
 {
-    if (!fmx_fleet_device_names(plan, index, &names->device)) {
+    if (!fmx_fleet_device_names(group, number, &names->device)) {
         return false;
     }
     names->values.product_key = fmx_slice_of(names->device.product_key);
@@ -142,32 +138,38 @@ static bool set_device(const struct fmx_fleet_plan *plan, uint32_t index, struct
     return true;
 }
 
-static void set_client(const struct fmx_fleet_plan *plan, struct names *names)
+static void set_client(const struct fmx_fleet_group *group, struct fmx_fleet_names *names)
 {
     struct fmx_template_values *values = &names->values;
-    bool is_device = fmx_fleet_has_devices(plan);
-    const char *username = is_device ? "%d&%p" : plan->username;
+    bool is_device = fmx_fleet_has_devices(group);
+    const char *username = is_device ? "%d&%p" : group->username;
 
-    values->client_id = fmx_template_fill(is_device ? plan->platform.client_id : plan->client_id,
+    values->client_id = fmx_template_fill(is_device ? group->platform.client_id : group->client_id,
                                           values, names->client_id);
     if (username != NULL) {
         values->username = fmx_template_fill(username, values, names->username);
     }
 }
 
-fmx_slice fmx_fleet_fill(const struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                         const char *text, uint8_t *out)
+void fmx_fleet_names_of(const struct fmx_fleet_client *client, struct fmx_fleet_names *out_names)
 {
-    const struct fmx_fleet *whole = fleet->fleet;
-    struct names names;
+    const struct fmx_fleet_team *team = client->crew->team;
 
-    set_numbers(&whole->plan, client->index, &names);
-    if (whole->topics_have_devices) {
-        (void)set_device(&whole->plan, client->index, &names); /* it was there at CONNECT */
+    set_numbers(&team->plan, client->number, out_names);
+    if (team->topics_have_devices) {
+        (void)set_device(&team->plan, client->number, out_names); /* it was there at CONNECT */
+        explicit_bzero(out_names->device.secret, sizeof(out_names->device.secret));
     }
-    if (whole->topics_have_names) {
-        set_client(&whole->plan, &names);
+    if (team->topics_have_names) {
+        set_client(&team->plan, out_names);
     }
+}
+
+fmx_slice fmx_fleet_fill(const struct fmx_fleet_client *client, const char *text, uint8_t *out)
+{
+    struct fmx_fleet_names names;
+
+    fmx_fleet_names_of(client, &names);
     return fmx_template_fill(text, &names.values, out);
 }
 
@@ -177,17 +179,17 @@ static bool has_names(const char *text)
            strstr(text, "%d") != NULL;
 }
 
-bool fmx_fleet_fill_any(const struct fmx_fleet_plan *plan, uint32_t index, const char *text,
+bool fmx_fleet_fill_any(const struct fmx_fleet_group *group, uint32_t number, const char *text,
                         uint8_t *out, fmx_slice *out_text)
 {
-    struct names names;
+    struct fmx_fleet_names names;
 
-    set_numbers(plan, index, &names);
+    set_numbers(group, number, &names);
     if (has_names(text)) {
-        if (fmx_fleet_has_devices(plan) && !set_device(plan, index, &names)) {
+        if (fmx_fleet_has_devices(group) && !set_device(group, number, &names)) {
             return false;
         }
-        set_client(plan, &names);
+        set_client(group, &names);
     }
     *out_text = fmx_template_fill(text, &names.values, out);
     explicit_bzero(names.device.secret, sizeof(names.device.secret));
@@ -298,20 +300,20 @@ bool fmx_fleet_sign(const struct fmx_dialect_client *client, const char *more_op
 
 /* ── logins ── */
 
-static bool login_as_client(const struct fmx_fleet_plan *plan, struct names *names,
+static bool login_as_client(const struct fmx_fleet_group *group, struct fmx_fleet_names *names,
                             struct fmx_fleet_login *login)
 {
-    set_client(plan, names);
-    login->has_username = plan->username != NULL;
-    login->has_password = plan->password != NULL;
-    login->client_id = fmx_template_fill(plan->client_id, &names->values, login->client_id_bytes);
+    set_client(group, names);
+    login->has_username = group->username != NULL;
+    login->has_password = group->password != NULL;
+    login->client_id = fmx_template_fill(group->client_id, &names->values, login->client_id_bytes);
     login->username = (fmx_slice){0};
     login->password = (fmx_slice){0};
     if (login->has_username) {
-        login->username = fmx_template_fill(plan->username, &names->values, login->username_bytes);
+        login->username = fmx_template_fill(group->username, &names->values, login->username_bytes);
     }
     if (login->has_password) {
-        login->password = fmx_template_fill(plan->password, &names->values, login->password_bytes);
+        login->password = fmx_template_fill(group->password, &names->values, login->password_bytes);
     }
     return true;
 }
@@ -322,14 +324,16 @@ static fmx_slice text_or_none(const char *text)
 }
 
 /* One that asks who it is, with its product's secret. */
-static bool login_to_register(struct fmx_fleet_shard *fleet, const struct names *names,
-                              struct fmx_fleet_login *login)
+static bool login_to_register(const struct fmx_fleet_client *client_of,
+                              const struct fmx_fleet_names *names, struct fmx_fleet_login *login)
 {
-    const struct fmx_fleet_platform *platform = &fleet->fleet->plan.platform;
+    const struct fmx_fleet_platform *platform = &fmx_fleet_group_of(client_of)->platform;
+    uint64_t drawn = fmx_fleet_draw(client_of->crew->team->fleet, fmx_fleet_index_of(client_of),
+                                    FMX_DRAW_REGISTER, client_of->connects);
     char random[9];
     bool is_known = platform->registration == FMX_FLEET_REGISTER_KNOWN;
 
-    snprintf(random, sizeof(random), "%08x", (unsigned)(fmx_fleet_random(fleet) >> 32));
+    snprintf(random, sizeof(random), "%08x", (unsigned)(drawn >> 32));
     struct fmx_dialect_client client = {
         .logical_id = names->values.client_id,
         .random = fmx_slice_of(random),
@@ -342,7 +346,8 @@ static bool login_to_register(struct fmx_fleet_shard *fleet, const struct names 
 }
 
 /* One that knows who it is: from the plan, or because it was told. */
-static bool login_as_device(const struct fmx_fleet_platform *platform, const struct names *names,
+static bool login_as_device(const struct fmx_fleet_platform *platform,
+                            const struct fmx_fleet_names *names,
                             const struct fmx_fleet_learnt *learnt, struct fmx_fleet_login *login)
 {
     fmx_slice timestamp = text_or_none(platform->timestamp);
@@ -373,23 +378,24 @@ static bool login_as_device(const struct fmx_fleet_platform *platform, const str
     return fmx_fleet_sign(&client, platform->more_options, &names->device, secret, login);
 }
 
-bool fmx_fleet_login(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                     struct fmx_fleet_login *out_login)
+bool fmx_fleet_login(const struct fmx_fleet_client *client, struct fmx_fleet_login *out_login)
 {
-    const struct fmx_fleet_plan *plan = &fleet->fleet->plan;
-    struct names names;
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(client);
+    struct fmx_fleet_names names;
 
-    set_numbers(plan, client->index, &names);
-    if (!fmx_fleet_has_devices(plan)) {
-        return login_as_client(plan, &names, out_login);
+    set_numbers(group, client->number, &names);
+    if (!fmx_fleet_has_devices(group)) {
+        return login_as_client(group, &names, out_login);
     }
-    if (!set_device(plan, client->index, &names)) {
+    if (!set_device(group, client->number, &names)) {
         return false;
     }
-    set_client(plan, &names);
-    if (fmx_fleet_must_register(fleet, client)) {
-        return login_to_register(fleet, &names, out_login);
-    }
-    return fmx_fleet_device_secret(&plan->platform, &names.device) &&
-           login_as_device(&plan->platform, &names, fmx_fleet_learnt_of(fleet, client), out_login);
+    set_client(group, &names);
+    bool is_made =
+        fmx_fleet_must_register(client)
+            ? login_to_register(client, &names, out_login)
+            : fmx_fleet_device_secret(&group->platform, &names.device) &&
+                  login_as_device(&group->platform, &names, fmx_fleet_learnt_of(client), out_login);
+    explicit_bzero(names.device.secret, sizeof(names.device.secret));
+    return is_made;
 }

@@ -18,39 +18,45 @@
 
 #include <stdlib.h>
 
-bool fmx_fleet_register_open(struct fmx_fleet_shard *fleet)
+bool fmx_fleet_register_open(struct fmx_fleet_crew *crew)
 {
-    if (fleet->fleet->plan.platform.registration == FMX_FLEET_REGISTER_NONE) {
+    if (crew->team->plan.platform.registration == FMX_FLEET_REGISTER_NONE) {
         return true;
     }
-    fleet->learnt = calloc(fleet->clients_count + 1u, sizeof(*fleet->learnt));
-    return fleet->learnt != NULL;
+    crew->learnt = calloc(crew->clients_count + 1u, sizeof(*crew->learnt));
+    return crew->learnt != NULL;
 }
 
-void fmx_fleet_register_close(struct fmx_fleet_shard *fleet)
+static void wipe_learnt(struct fmx_fleet_learnt *learnt)
 {
-    for (uint32_t i = 0; fleet->learnt != NULL && i < fleet->clients_count; i++) {
-        free(fleet->learnt[i]);
+    if (learnt != NULL) {
+        explicit_bzero(learnt->bytes, (size_t)learnt->id_bytes + learnt->secret_bytes);
+        free(learnt);
     }
-    free(fleet->learnt);
 }
 
-static struct fmx_fleet_learnt **place_of(const struct fmx_fleet_shard *fleet,
-                                          const struct fmx_fleet_client *client)
+void fmx_fleet_register_close(struct fmx_fleet_crew *crew)
 {
-    return &fleet->learnt[client - fleet->clients];
+    for (uint32_t i = 0; crew->learnt != NULL && i < crew->clients_count; i++) {
+        wipe_learnt(crew->learnt[i]);
+    }
+    free(crew->learnt);
+    crew->learnt = NULL;
 }
 
-const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_shard *fleet,
-                                                   const struct fmx_fleet_client *client)
+static struct fmx_fleet_learnt **place_of(const struct fmx_fleet_client *client)
 {
-    return fleet->learnt == NULL ? NULL : *place_of(fleet, client);
+    return &client->crew->learnt[fmx_fleet_place_of(client)];
 }
 
-bool fmx_fleet_must_register(const struct fmx_fleet_shard *fleet,
-                             const struct fmx_fleet_client *client)
+const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_client *client)
 {
-    return fleet->learnt != NULL && *place_of(fleet, client) == NULL;
+    return client->crew->learnt == NULL ? NULL : *place_of(client);
+}
+
+bool fmx_fleet_must_register(const struct fmx_fleet_client *client)
+{
+    return client->crew->learnt != NULL && *place_of(client) == NULL;
 }
 
 /* ── the answer ── */
@@ -89,8 +95,7 @@ static fmx_slice find_text(fmx_slice json, const char *quoted_key)
     return (fmx_slice){.data = begin, .bytes = (size_t)(quote - begin)};
 }
 
-static bool learn(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                  fmx_slice id, fmx_slice secret)
+static bool learn(const struct fmx_fleet_client *client, fmx_slice id, fmx_slice secret)
 {
     struct fmx_fleet_learnt *learnt = malloc(sizeof(*learnt) + id.bytes + secret.bytes);
 
@@ -103,7 +108,7 @@ static bool learn(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *
         memcpy(learnt->bytes, id.data, id.bytes);
     }
     memcpy(learnt->bytes + id.bytes, secret.data, secret.bytes);
-    *place_of(fleet, client) = learnt;
+    *place_of(client) = learnt;
     return true;
 }
 
@@ -123,9 +128,9 @@ static void read_answer(enum fmx_fleet_register kind, fmx_slice payload, fmx_sli
 
 void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
-    enum fmx_fleet_register kind = fleet->fleet->plan.platform.registration;
+    struct fmx_fleet_crew *crew = fmx_fleet_crew_of(conn);
+    enum fmx_fleet_register kind = crew->team->plan.platform.registration;
     const char *topic = kind == FMX_FLEET_REGISTER_KNOWN ? "/ext/register" : "/ext/regnwl";
     fmx_slice id;
     fmx_slice secret;
@@ -133,17 +138,18 @@ void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publi
     if (publish->qos > 0) {
         fmx_conn_puback(conn, publish->packet_id, 0);
     }
-    if (part->has_registered || !fmx_slice_equal(publish->topic, fmx_slice_of(topic))) {
+    if (part->client == NULL || part->has_registered || !fmx_fleet_must_register(part->client) ||
+        !fmx_slice_equal(publish->topic, fmx_slice_of(topic))) {
         return; /* a notice of some other kind */
     }
     read_answer(kind, publish->payload, &id, &secret);
     if (secret.bytes == 0) {
         fmx_conn_close(conn, FMX_PEER_ORDER);
-    } else if (!learn(fleet, part->client, id, secret)) {
+    } else if (!learn(part->client, id, secret)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
     } else {
         part->has_registered = true;
-        fmx_count(&fleet->counters.registrations_ok, 1);
+        fmx_count(&crew->counters.registrations_ok, 1);
         fmx_conn_close(conn, FMX_E_DONE);
     }
 }
@@ -152,11 +158,12 @@ void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publi
 
 void fmx_fleet_register_begin(struct fmx_conn *conn)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    uint64_t timeout_ns = fleet->fleet->plan.connect_timeout_ms * FMX_NS_PER_MS;
+    struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
 
-    fmx_wheel_arm(&conn->shard->wheel, &fmx_fleet_client_of(conn)->timer,
-                  conn->shard->now_ns + timeout_ns);
+    if (client != NULL) {
+        uint64_t timeout_ns = fmx_fleet_group_of(client)->connect_timeout_ms * FMX_NS_PER_MS;
+        fmx_wheel_arm(&conn->shard->wheel, &client->timer, conn->shard->now_ns + timeout_ns);
+    }
 }
 
 void fmx_fleet_register_is_late(struct fmx_conn *conn)

@@ -3,7 +3,6 @@
  *
  * Why it is so:   shards count for themselves, in atomics that they alone write; whoever wants to
  *                 know adds up, at his own cost
- * Memory:         one histogram while the call lasts
  * Threads:        any; shards are not disturbed
  * Limits:         FMX_FLEET_CAUSES_MAX causes; what is beyond shares the last row
  */
@@ -11,43 +10,106 @@
 
 #include "engine/clock.h"
 
-#include <stdlib.h>
+/* ── names ── */
 
-static void add_counters(struct fmx_fleet_snapshot *into, const struct fmx_fleet_counters *from)
+const char *fmx_fleet_latency_name(enum fmx_fleet_latency latency)
 {
-    const struct {
-        uint64_t *to;
-        const _Atomic uint64_t *from;
-    } pairs[] = {
-        {&into->clients_waiting, &from->waiting},
-        {&into->clients_connecting, &from->connecting},
-        {&into->clients_open, &from->open},
-        {&into->clients_subscribed, &from->subscribed},
-        {&into->clients_lost, &from->lost},
-        {&into->clients_failed, &from->failed},
-        {&into->connects_ok, &from->connects_ok},
-        {&into->subscribes_refused, &from->subscribes_refused},
-        {&into->publishes_planned, &from->planned},
-        {&into->publishes_sent, &from->sent},
-        {&into->publishes_acked, &from->acked},
-        {&into->publishes_refused, &from->refused},
-        {&into->publishes_unacked, &from->unacked_lost},
-        {&into->received, &from->received},
-        {&into->received_duplicate, &from->received_duplicate},
-        {&into->received_gap, &from->received_gap},
-        {&into->received_foreign, &from->received_foreign},
-        {&into->registrations_ok, &from->registrations_ok},
-        {&into->calls_received, &from->calls_received},
-        {&into->calls_answered, &from->calls_answered},
-        {&into->calls_over_bound, &from->calls_over_bound},
-        {&into->thing_replies, &from->thing_replies},
+    static const char *const names[] = {
+#define FMX_LATENCY_NAME(NAME, name, words) #name,
+        FMX_FLEET_LATENCY_LIST(FMX_LATENCY_NAME)
+#undef FMX_LATENCY_NAME
     };
-    uint64_t last_ns = atomic_load_explicit(&from->last_connect_ns, memory_order_relaxed);
 
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        *pairs[i].to += atomic_load_explicit(pairs[i].from, memory_order_relaxed);
+    return (unsigned)latency < FMX_FLEET_LATENCIES ? names[latency] : NULL;
+}
+
+const char *fmx_fleet_latency_words(enum fmx_fleet_latency latency)
+{
+    static const char *const words_of[] = {
+#define FMX_LATENCY_WORDS(NAME, name, words) words,
+        FMX_FLEET_LATENCY_LIST(FMX_LATENCY_WORDS)
+#undef FMX_LATENCY_WORDS
+    };
+
+    return (unsigned)latency < FMX_FLEET_LATENCIES ? words_of[latency] : NULL;
+}
+
+/* ── walking ── */
+
+static const struct fmx_fleet_shard *shard_of(const struct fmx_fleet *fleet, uint32_t index)
+{
+    return fmx_fleet_of(fmx_mux_shard(fleet->mux, index));
+}
+
+static uint64_t load(const _Atomic uint64_t *field)
+{
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+const struct fmx_fleet_client *fmx_fleet_find_client(const struct fmx_fleet *fleet, uint32_t group,
+                                                     uint32_t number)
+{
+    uint32_t parts = fleet->plan.parts_count;
+    uint32_t shards = fmx_mux_shards_count(fleet->mux);
+
+    if (group >= fleet->teams_count || number >= fleet->teams[group].plan.clients_count ||
+        number % parts != fleet->plan.part) {
+        return NULL;
     }
-    into->last_connect_ns = last_ns > into->last_connect_ns ? last_ns : into->last_connect_ns;
+    const struct fmx_fleet_shard *shard = shard_of(fleet, number / parts % shards);
+    return &shard->crews[group]->clients[number / parts / shards];
+}
+
+uint64_t fmx_fleet_settled(const struct fmx_fleet *fleet, uint32_t group)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        count += load(&shard_of(fleet, i)->crews[group]->settled_shared);
+    }
+    return count;
+}
+
+uint64_t fmx_fleet_subscribed(const struct fmx_fleet *fleet, uint32_t group)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        count += load(&shard_of(fleet, i)->crews[group]->counters.clients_subscribed);
+    }
+    return count;
+}
+
+uint64_t fmx_fleet_present(const struct fmx_fleet *fleet, uint32_t group)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        const struct fmx_crew_counters *counters = &shard_of(fleet, i)->crews[group]->counters;
+        count += load(&counters->clients_open) + load(&counters->clients_connecting) +
+                 load(&counters->clients_waiting);
+    }
+    return count;
+}
+
+bool fmx_fleet_all_finished(const struct fmx_fleet *fleet)
+{
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        if (!atomic_load_explicit(&shard_of(fleet, i)->is_finished, memory_order_relaxed)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ── counters ── */
+
+static void add_counters(struct fmx_fleet_counters *into, const struct fmx_crew_counters *from)
+{
+#define FMX_ADD_COUNTER(name, is_gauge, words)                                                     \
+    into->name += atomic_load_explicit(&from->name, memory_order_acquire); /* in this order */
+    FMX_FLEET_COUNTER_LIST(FMX_ADD_COUNTER)
+#undef FMX_ADD_COUNTER
 }
 
 static bool are_same_words(const char *one, const char *other)
@@ -102,67 +164,167 @@ static void add_tls(struct fmx_fleet_snapshot *into, const struct fmx_fleet_shar
     }
 }
 
-/* Merges one histogram of every shard; the scratch is the caller's. */
-static void summarize(const struct fmx_fleet *fleet, size_t offset, struct fmx_histogram *scratch,
-                      struct fmx_latency *out_latency)
+/* ── what the plan wants now ── */
+
+/* Clients of a team whose planned connect has come, all parts. */
+static double due_clients(const struct fmx_fleet_team *team, uint64_t now_ns)
 {
-    fmx_histogram_init(scratch);
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const char *shard = (const char *)fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        const struct fmx_histogram *histogram = (const struct fmx_histogram *)(shard + offset);
-        if (atomic_load_explicit(&histogram->total, memory_order_relaxed) > 0) {
-            fmx_histogram_add(scratch, histogram);
+    uint32_t first = atomic_load_explicit(&team->ramp_first, memory_order_relaxed);
+    uint32_t target = atomic_load_explicit(&team->ramp_target, memory_order_relaxed);
+    uint64_t units = fmx_clock_units(&team->connecting, now_ns) - load(&team->ramp_units);
+    double due = (double)first + (double)units / FMX_CLOCK_CLIENT;
+
+    if (atomic_load_explicit(&team->ramp_is_unpaced, memory_order_relaxed) || due > target) {
+        return target;
+    }
+    return due;
+}
+
+static double publishes_of_client(const struct fmx_fleet_group *group)
+{
+    double rate = 0;
+
+    for (size_t i = 0; i < group->publishes_count; i++) {
+        const struct fmx_fleet_publish *publish = &group->publishes[i];
+        double each = publish->schedule == FMX_FLEET_BURSTS      ? publish->burst_count
+                      : publish->schedule == FMX_FLEET_ON_CHANGE ? publish->change
+                                                                 : 1;
+        if (publish->schedule != FMX_FLEET_CLOSED_LOOP) {
+            rate += each * (double)FMX_NS_PER_S / (double)publish->interval_ns;
         }
     }
-    fmx_histogram_summary(scratch, out_latency);
+    return rate;
 }
 
-static void summarize_all(const struct fmx_fleet *fleet, struct fmx_fleet_snapshot *out_snapshot)
+static void add_wanted(const struct fmx_fleet *fleet, const struct fmx_fleet_team *team,
+                       uint64_t now_ns, struct fmx_fleet_snapshot *into)
 {
-    struct fmx_histogram *scratch = malloc(sizeof(*scratch));
+    double parts = fleet->plan.parts_count;
+    double due = due_clients(team, now_ns);
 
-    if (scratch == NULL) {
-        return; /* the latencies stay 0; counters are worth having all the same */
+    if (now_ns >= load(&fleet->publish_end_ns)) {
+        return;
     }
-    summarize(fleet, offsetof(struct fmx_fleet_shard, connect), scratch, &out_snapshot->connect);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, tls_full), scratch, &out_snapshot->tls_full);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, tls_resumed), scratch,
-              &out_snapshot->tls_resumed);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, subscribe), scratch,
-              &out_snapshot->subscribe);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, puback), scratch, &out_snapshot->puback);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, delivery), scratch, &out_snapshot->delivery);
-    summarize(fleet, offsetof(struct fmx_fleet_shard, lag), scratch, &out_snapshot->lag);
-    free(scratch);
+    into->publishes_wanted +=
+        due * publishes_of_client(&team->plan) * fmx_clock_rate(&team->publishing, now_ns) / parts;
+    if (due < atomic_load_explicit(&team->ramp_target, memory_order_relaxed)) {
+        into->connects_wanted += fmx_clock_rate(&team->connecting, now_ns) / parts;
+    }
 }
 
-bool fmx_fleet_all_finished(const struct fmx_fleet *fleet)
+/* ── stages ── */
+
+static void add_stage(const struct fmx_fleet *fleet, uint64_t start_ns, uint64_t now_ns,
+                      struct fmx_fleet_snapshot *into)
 {
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        if (!atomic_load_explicit(&shard->is_finished, memory_order_relaxed)) {
-            return false;
+    uint32_t stage = atomic_load_explicit(&fleet->stage, memory_order_acquire);
+    uint64_t began_ns = load(&fleet->stages[stage].began_ns);
+
+    if (began_ns > now_ns && stage > 0) { /* decided, and still ahead */
+        began_ns = load(&fleet->stages[--stage].began_ns);
+    }
+    uint64_t duration_ns = fleet->plan.stages[stage].duration_ns;
+    uint64_t end_ns = began_ns + duration_ns;
+    bool is_last = stage + 1 == fleet->plan.stages_count;
+    if (duration_ns == 0 && is_last && fleet->plan.duration_ns > 0) {
+        end_ns = start_ns + fleet->plan.duration_ns;
+    }
+    into->stage = stage;
+    into->stage_began_ns = began_ns > start_ns ? began_ns - start_ns : 0;
+    into->stage_progress = -1;
+    if (end_ns > began_ns) {
+        double part = now_ns > began_ns ? (double)(now_ns - began_ns) : 0;
+        double progress = part / (double)(end_ns - began_ns);
+        into->stage_progress = progress < 1 ? progress : 1;
+    }
+}
+
+/* ── the whole ── */
+
+static void add_shard(const struct fmx_fleet_shard *shard, uint32_t group,
+                      struct fmx_fleet_snapshot *into)
+{
+    uint64_t last_ns = load(&shard->last_connect_ns);
+
+    for (uint32_t i = 0; i < shard->fleet->teams_count; i++) {
+        if (group == FMX_FLEET_ALL || group == i) {
+            add_counters(&into->counters, &shard->crews[i]->counters);
         }
     }
-    return true;
+    add_causes(into, shard);
+    add_tls(into, shard);
+    into->cpu_ns += load(&shard->cpu_ns);
+    into->cpu_wait_ns += load(&shard->cpu_wait_ns);
+    into->last_connect_ns = last_ns > into->last_connect_ns ? last_ns : into->last_connect_ns;
 }
 
-void fmx_fleet_snapshot(const struct fmx_fleet *fleet, struct fmx_fleet_snapshot *out_snapshot)
+/* Of all clients, in any order. Only when no shard runs: streams are the shards' own. */
+static uint64_t hash_of_all(const struct fmx_fleet *fleet)
 {
-    uint64_t start_ns = atomic_load_explicit(&fleet->start_ns, memory_order_relaxed);
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        const struct fmx_fleet_shard *shard = shard_of(fleet, i);
+        for (uint32_t j = 0; j < fleet->teams_count; j++) {
+            for (uint32_t k = 0; k < shard->crews[j]->clients_count; k++) {
+                const struct fmx_fleet_client *client = &shard->crews[j]->clients[k];
+                hash += fmx_fleet_mix(fmx_fleet_index_of(client) + 1ull, client->hash);
+            }
+        }
+    }
+    return hash;
+}
+
+void fmx_fleet_snapshot(const struct fmx_fleet *fleet, uint32_t group,
+                        struct fmx_fleet_snapshot *out_snapshot)
+{
+    uint64_t start_ns = load(&fleet->start_ns);
+    uint64_t ready_ns = load(&fleet->ready_ns);
+    uint64_t now_ns = fmx_clock_ns();
 
     memset(out_snapshot, 0, sizeof(*out_snapshot));
+    out_snapshot->rate = atomic_load_explicit(&fleet->rate, memory_order_relaxed);
+    out_snapshot->stage_progress = -1;
     if (start_ns == 0) {
         return;
     }
-    out_snapshot->elapsed_ns = fleet->ended_ns > 0 ? fleet->ended_ns : fmx_clock_ns() - start_ns;
+    out_snapshot->elapsed_ns = fleet->ended_ns > 0 ? fleet->ended_ns : now_ns - start_ns;
     out_snapshot->finished = fmx_fleet_all_finished(fleet);
-    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
-        const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
-        add_counters(out_snapshot, &shard->counters);
-        add_causes(out_snapshot, shard);
-        add_tls(out_snapshot, shard);
+    out_snapshot->is_draining = atomic_load_explicit(&fleet->is_ending, memory_order_relaxed);
+    out_snapshot->is_paused = atomic_load_explicit(&fleet->is_paused, memory_order_relaxed);
+    out_snapshot->ready_ns = ready_ns > start_ns ? ready_ns - start_ns : 0;
+    add_stage(fleet, start_ns, start_ns + out_snapshot->elapsed_ns, out_snapshot);
+    for (uint32_t i = 0; i < fleet->teams_count; i++) {
+        if ((group == FMX_FLEET_ALL || group == i) && fleet->ended_ns == 0) {
+            add_wanted(fleet, &fleet->teams[i], now_ns, out_snapshot);
+        }
     }
-    summarize_all(fleet, out_snapshot);
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        add_shard(shard_of(fleet, i), group, out_snapshot);
+    }
+    if (fleet->ended_ns > 0) {
+        out_snapshot->hash = hash_of_all(fleet);
+    }
+    if (fleet->ended_ns > 0 && group == FMX_FLEET_ALL) {
+        out_snapshot->counters.deliveries_expected = fleet->deliveries_expected;
+        out_snapshot->counters.deliveries_lost = fleet->deliveries_lost;
+    }
     fmx_mux_stats(fleet->mux, &out_snapshot->stats);
+}
+
+void fmx_fleet_distribution(const struct fmx_fleet *fleet, uint32_t group,
+                            enum fmx_fleet_latency latency, struct fmx_distribution *into)
+{
+    if (load(&fleet->start_ns) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        const struct fmx_fleet_shard *shard = shard_of(fleet, i);
+        for (uint32_t j = 0; j < fleet->teams_count; j++) {
+            const struct fmx_histogram *histogram = &shard->crews[j]->histograms[latency];
+            if ((group == FMX_FLEET_ALL || group == j) && fmx_histogram_count(histogram) > 0) {
+                fmx_histogram_add_to(histogram, into);
+            }
+        }
+    }
 }

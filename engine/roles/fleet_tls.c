@@ -8,7 +8,10 @@
  * Words:          session: what a server has given to resume. Kept over the end of a connection,
  *                 one for each client, until the next one gives a newer one
  * Invariants:     (1) a stream is asked for facts, session or fault only when its handshake is
- *                 over: before, a worker may have it
+ *                 over: before, a worker may have it  (2) a session of TLS 1.3 is good for one
+ *                 answer: it goes when a handshake that a server has answered is over, however that
+ *                 ended. A client has one handshake at a time, and whether it offers its session
+ *                 is drawn for its connect alone, so nothing has to be noted meanwhile
  * Memory:         one session for each client that had one and may come back, and a pointer for
  *                 each client then; else nothing beside the stream
  * Threads:        owning shard
@@ -24,64 +27,75 @@
 
 /* ── sessions ── */
 
-bool fmx_fleet_tls_open_shard(struct fmx_fleet_shard *fleet)
+bool fmx_fleet_tls_open_crew(struct fmx_fleet_crew *crew)
 {
-    const struct fmx_fleet_tls *tls = fleet->fleet->tls;
+    const struct fmx_fleet_tls *tls = crew->team->tls;
 
     if (tls == NULL || !tls->keeps_sessions) {
         return true;
     }
-    fleet->sessions = calloc(fleet->clients_count + 1u, sizeof(struct fmx_tls_session *));
-    return fleet->sessions != NULL;
+    crew->sessions = calloc(crew->clients_count + 1u, sizeof(struct fmx_tls_session *));
+    return crew->sessions != NULL;
 }
 
-void fmx_fleet_tls_close_shard(struct fmx_fleet_shard *fleet)
+void fmx_fleet_tls_close_crew(struct fmx_fleet_crew *crew)
 {
-    for (uint32_t i = 0; fleet->sessions != NULL && i < fleet->clients_count; i++) {
-        fmx_tls_session_drop(fleet->sessions[i]);
+    for (uint32_t i = 0; crew->sessions != NULL && i < crew->clients_count; i++) {
+        fmx_tls_session_drop(crew->sessions[i]);
     }
-    free((void *)fleet->sessions);
+    free((void *)crew->sessions);
+    crew->sessions = NULL;
 }
 
-static struct fmx_tls_session **place_of(const struct fmx_fleet_shard *fleet,
-                                         const struct fmx_fleet_client *client)
+static struct fmx_tls_session **place_of(const struct fmx_fleet_client *client)
 {
-    return &fleet->sessions[client - fleet->clients];
+    return &client->crew->sessions[fmx_fleet_place_of(client)];
 }
 
-/* What the client offers to resume; NULL: nothing. */
-static struct fmx_tls_session *session_for(struct fmx_fleet_shard *fleet,
-                                           const struct fmx_fleet_client *client)
+/* What the client offers to resume on its present connection; NULL: nothing. */
+static struct fmx_tls_session *session_for(const struct fmx_fleet_client *client)
 {
-    if (fleet->sessions == NULL || *place_of(fleet, client) == NULL) {
+    const struct fmx_fleet_team *team = client->crew->team;
+
+    if (client->crew->sessions == NULL || *place_of(client) == NULL) {
         return NULL;
     }
-    double share = fleet->fleet->tls->options.resume;
-    double chance = share < 1 ? (double)(fmx_fleet_random(fleet) >> 11) * 0x1p-53 : 0;
-    return chance < share ? *place_of(fleet, client) : NULL;
+    uint64_t drawn =
+        fmx_fleet_draw(team->fleet, fmx_fleet_index_of(client), FMX_DRAW_RESUME, client->connects);
+    return fmx_fleet_fraction(drawn) < team->tls->options.resume ? *place_of(client) : NULL;
 }
 
-static void keep_session(struct fmx_fleet_shard *fleet, const struct fmx_fleet_client *client,
-                         struct fmx_tls_stream *stream)
+/* A server has heard of what was offered. */
+static void spend_session(const struct fmx_fleet_client *client)
+{
+    struct fmx_tls_session *session = session_for(client);
+
+    if (session != NULL && fmx_tls_session_is_used_once(session)) {
+        fmx_tls_session_drop(session);
+        *place_of(client) = NULL;
+    }
+}
+
+static void keep_session(const struct fmx_fleet_client *client, struct fmx_tls_stream *stream)
 {
     struct fmx_tls_session *session = fmx_tls_stream_session(stream);
 
     if (session != NULL) { /* a server need not give a newer one with each connection */
-        fmx_tls_session_drop(*place_of(fleet, client));
-        *place_of(fleet, client) = session;
+        fmx_tls_session_drop(*place_of(client));
+        *place_of(client) = session;
     }
 }
 
 /* ── pre-shared keys ── */
 
-static enum fmx_status given_psk(const struct fmx_fleet *fleet, uint32_t index,
+static enum fmx_status given_psk(const struct fmx_fleet_team *team, uint32_t number,
                                  struct fmx_fleet_psk *psk)
 {
-    const struct fmx_fleet_tls *tls = fleet->tls;
+    const struct fmx_fleet_tls *tls = team->tls;
     uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
     fmx_slice identity;
 
-    if (!fmx_fleet_fill_any(&fleet->plan, index, tls->options.psk_identity, filled, &identity)) {
+    if (!fmx_fleet_fill_any(&team->plan, number, tls->options.psk_identity, filled, &identity)) {
         return FMX_E_ARGUMENT;
     }
     if (identity.bytes == 0 || identity.bytes > sizeof(psk->identity)) {
@@ -138,20 +152,20 @@ static enum fmx_status make_psk(enum fmx_tls_psk kind, const struct fmx_fleet_de
     return FMX_OK;
 }
 
-enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet *fleet, uint32_t index,
+enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet_team *team, uint32_t number,
                                  struct fmx_fleet_psk *out_psk)
 {
-    const struct fmx_fleet_plan *plan = &fleet->plan;
+    const struct fmx_fleet_group *group = &team->plan;
     struct fmx_fleet_device device;
 
-    if (plan->tls->psk == FMX_TLS_PSK_GIVEN) {
-        return given_psk(fleet, index, out_psk);
+    if (group->tls->psk == FMX_TLS_PSK_GIVEN) {
+        return given_psk(team, number, out_psk);
     }
-    if (!fmx_fleet_device_names(plan, index, &device)) {
+    if (!fmx_fleet_device_names(group, number, &device)) {
         return FMX_E_ARGUMENT;
     }
-    enum fmx_status status = fmx_fleet_device_secret(&plan->platform, &device)
-                                 ? make_psk(plan->tls->psk, &device, out_psk)
+    enum fmx_status status = fmx_fleet_device_secret(&group->platform, &device)
+                                 ? make_psk(group->tls->psk, &device, out_psk)
                                  : FMX_LIMIT_MEMORY;
     explicit_bzero(&device, sizeof(device));
     return status;
@@ -159,29 +173,28 @@ enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet *fleet, uint32_t index,
 
 /* ── connections ── */
 
-static struct fmx_tls_cert *cert_of(const struct fmx_fleet_tls *tls, uint32_t index)
+static struct fmx_tls_cert *cert_of(const struct fmx_fleet_tls *tls, uint32_t number)
 {
-    return tls->certs == NULL ? NULL : tls->certs[tls->certs_count == 1 ? 0 : index];
+    return tls->certs == NULL ? NULL : tls->certs[tls->certs_count == 1 ? 0 : number];
 }
 
 void fmx_fleet_tls_begin(struct fmx_conn *conn)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
-    const struct fmx_fleet *whole = fleet->fleet;
-    const struct fmx_fleet_tls *tls = whole->tls;
     const struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
-    const char *host = tls->hosts[client->index % whole->plan.targets_count];
+    const struct fmx_fleet_team *team = client->crew->team;
+    const struct fmx_fleet_tls *tls = team->tls;
+    const char *host = tls->hosts[client->number % team->plan.targets_count];
     struct fmx_fleet_psk psk = {0};
     struct fmx_tls_dial dial = {
         .server_name = tls->options.server_name != NULL ? tls->options.server_name : host,
-        .cert = cert_of(tls, client->index),
-        .session = session_for(fleet, client),
+        .cert = cert_of(tls, client->number),
+        .session = session_for(client),
     };
     struct fmx_tls_stream *stream = NULL;
     enum fmx_status status = FMX_OK;
 
     if (tls->options.psk != FMX_TLS_PSK_NONE) {
-        status = fmx_fleet_psk_of(whole, client->index, &psk);
+        status = fmx_fleet_psk_of(team, client->number, &psk);
         dial.psk_identity = (fmx_slice){.data = psk.identity, .bytes = psk.identity_bytes};
         dial.psk_key = (fmx_slice){.data = psk.key, .bytes = psk.key_bytes};
     }
@@ -200,13 +213,18 @@ void fmx_fleet_tls_begin(struct fmx_conn *conn)
 void fmx_fleet_tls_opened(struct fmx_conn *conn)
 {
     struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
+    const struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
     struct fmx_tls_facts facts;
 
     if (!fmx_conn_tls_facts(conn, &facts)) {
         return;
     }
-    fmx_histogram_record(facts.resumed ? &fleet->tls_resumed : &fleet->tls_full,
-                         conn->shard->now_ns - fmx_conn_tls_begun_ns(conn));
+    if (client != NULL) {
+        spend_session(client);
+    }
+    fmx_fleet_measure(fmx_fleet_crew_of(conn),
+                      facts.resumed ? FMX_FLEET_TLS_RESUMED : FMX_FLEET_TLS_FULL,
+                      fmx_conn_tls_begun_ns(conn), conn->shard->now_ns);
     /* relaxed: the text is constant, and which of two handshakes it tells of does not matter */
     atomic_store_explicit(&fleet->tls_version, (uint32_t)facts.version, memory_order_relaxed);
     atomic_store_explicit(&fleet->tls_suite, facts.suite, memory_order_relaxed);
@@ -231,15 +249,19 @@ static bool is_of_stream(int cause)
 
 const char *fmx_fleet_tls_closed(struct fmx_conn *conn)
 {
-    struct fmx_fleet_shard *fleet = fmx_fleet_of(conn->shard);
+    const struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
     struct fmx_tls_stream *stream = fmx_conn_tls_stream(conn);
     struct fmx_tls_facts facts;
 
     if (stream == NULL) {
         return NULL;
     }
-    if (fleet->sessions != NULL && fmx_conn_tls_facts(conn, &facts)) {
-        keep_session(fleet, fmx_fleet_client_of(conn), stream);
+    if (client != NULL && client->crew->sessions != NULL) {
+        if (fmx_conn_tls_facts(conn, &facts)) {
+            keep_session(client, stream);
+        } else if (fmx_conn_tls_was_answered(conn)) {
+            spend_session(client);
+        }
     }
     return is_of_stream(conn->cause) ? fmx_tls_stream_fault(stream) : NULL;
 }

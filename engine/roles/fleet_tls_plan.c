@@ -1,5 +1,5 @@
 /*
- * fleet_tls_plan — TLS in the plan: what is wrong with it, and what of it the fleet keeps
+ * fleet_tls_plan — TLS of a group: what is wrong with it, and what of it the team keeps
  *
  * Why it is so:   as with the rest of the plan, whatever can be seen before the first connect is
  *                 refused here, with the field's name and what to write instead. Files are read
@@ -35,17 +35,13 @@ __attribute__((format(printf, 3, 4))) static enum fmx_status refuse(char *error,
 
 /* ── checks ── */
 
-static enum fmx_status check_ranges(const struct fmx_fleet_plan *plan, char *error,
+static enum fmx_status check_ranges(const struct fmx_fleet_group *group, char *error,
                                     size_t error_bytes)
 {
-    const struct fmx_tls_client *tls = plan->tls;
+    const struct fmx_tls_client *tls = group->tls;
     const struct fmx_option_range ranges[] = {
         {"tls.psk", (uint64_t)tls->psk, FMX_TLS_PSK_NONE, FMX_TLS_PSK_GIVEN},
         {"tls.record_bytes_max", tls->record_bytes_max, 512, 16384},
-        {"tls_limits.workers", plan->tls_limits.workers, 0, 64},
-        {"tls_limits.turn_budget_us", plan->tls_limits.turn_budget_us, 50, 100000},
-        {"tls_limits.partial_record_timeout_ms", plan->tls_limits.partial_record_timeout_ms, 100,
-         600000},
     };
 
     if (!(tls->resume >= 0 && tls->resume <= 1)) {
@@ -149,9 +145,10 @@ static enum fmx_status check_given_psk(const struct fmx_tls_client *tls, char *e
                               2 * FMX_TLS_PSK_BYTES_MAX);
 }
 
-static enum fmx_status check_psk(const struct fmx_fleet_plan *plan, char *error, size_t error_bytes)
+static enum fmx_status check_psk(const struct fmx_fleet_group *group, char *error,
+                                 size_t error_bytes)
 {
-    const struct fmx_tls_client *tls = plan->tls;
+    const struct fmx_tls_client *tls = group->tls;
 
     if (tls->psk == FMX_TLS_PSK_GIVEN) {
         return check_given_psk(tls, error, error_bytes);
@@ -165,12 +162,12 @@ static enum fmx_status check_psk(const struct fmx_fleet_plan *plan, char *error,
     if (tls->psk == FMX_TLS_PSK_NONE) {
         return FMX_OK;
     }
-    if (!fmx_fleet_has_devices(plan)) {
+    if (!fmx_fleet_has_devices(group)) {
         return refuse(error, error_bytes,
                       "tls.psk is made of a device's secret: give product_key or device, or write "
                       "FMX_TLS_PSK_GIVEN");
     }
-    if (plan->platform.registration != FMX_FLEET_REGISTER_NONE) {
+    if (group->platform.registration != FMX_FLEET_REGISTER_NONE) {
         return refuse(error, error_bytes,
                       "tls.psk needs a secret before the first connect, which devices that "
                       "register do not have: leave tls.psk or registration out");
@@ -178,21 +175,21 @@ static enum fmx_status check_psk(const struct fmx_fleet_plan *plan, char *error,
     return FMX_OK;
 }
 
-enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_plan *plan, char *error,
+enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_group *group, char *error,
                                     size_t error_bytes)
 {
-    enum fmx_status status = check_ranges(plan, error, error_bytes);
+    enum fmx_status status = check_ranges(group, error, error_bytes);
 
     if (status == FMX_OK) {
-        status = check_versions(plan->tls, error, error_bytes);
+        status = check_versions(group->tls, error, error_bytes);
     }
     if (status == FMX_OK) {
-        status = check_trust(plan->tls, error, error_bytes);
+        status = check_trust(group->tls, error, error_bytes);
     }
     if (status == FMX_OK) {
-        status = check_cert(plan->tls, error, error_bytes);
+        status = check_cert(group->tls, error, error_bytes);
     }
-    return status == FMX_OK ? check_psk(plan, error, error_bytes) : status;
+    return status == FMX_OK ? check_psk(group, error, error_bytes) : status;
 }
 
 static enum fmx_status refuse_identity(char *error, size_t error_bytes)
@@ -203,11 +200,11 @@ static enum fmx_status refuse_identity(char *error, size_t error_bytes)
                   FMX_PSK_IDENTITY_BYTES_MAX);
 }
 
-static enum fmx_status check_identity(const struct fmx_fleet_plan *plan,
+static enum fmx_status check_identity(const struct fmx_fleet_group *group,
                                       const struct fmx_template_values *longest, char *error,
                                       size_t error_bytes)
 {
-    const struct fmx_tls_client *tls = plan->tls;
+    const struct fmx_tls_client *tls = group->tls;
     const struct fmx_dialect_psk psk = {
         .product_key = longest->product_key,
         .device_name = longest->device_name,
@@ -226,18 +223,18 @@ static enum fmx_status check_identity(const struct fmx_fleet_plan *plan,
                    ? FMX_OK
                    : refuse_identity(error, error_bytes);
     }
-    if (tls->psk != FMX_TLS_PSK_NONE && plan->platform.device == NULL &&
+    if (tls->psk != FMX_TLS_PSK_NONE && group->platform.device == NULL &&
         fmx_dialect_psk_identity(&psk, filled) == 0) {
         return refuse_identity(error, error_bytes);
     }
     return FMX_OK; /* names that the user fills in are looked at when a client connects */
 }
 
-enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_plan *plan,
+enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_group *group,
                                           const struct fmx_template_values *longest, char *error,
                                           size_t error_bytes)
 {
-    const struct fmx_tls_client *tls = plan->tls;
+    const struct fmx_tls_client *tls = group->tls;
     enum fmx_status status = FMX_OK;
 
     if (tls->cert != NULL) {
@@ -246,7 +243,7 @@ enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_plan *plan,
             status = fmx_template_check("tls.key", tls->key, longest, error, error_bytes);
         }
     }
-    return status == FMX_OK ? check_identity(plan, longest, error, error_bytes) : status;
+    return status == FMX_OK ? check_identity(group, longest, error, error_bytes) : status;
 }
 
 /* ── what is kept ── */
@@ -263,13 +260,13 @@ static char *host_of(const char *target)
     return bytes == 0 ? strdup("localhost") : strndup(target, bytes);
 }
 
-static bool copy_hosts(struct fmx_fleet_tls *tls, const struct fmx_fleet_plan *plan)
+static bool copy_hosts(struct fmx_fleet_tls *tls, const struct fmx_fleet_group *group)
 {
     bool is_whole = true;
 
-    tls->hosts = calloc(plan->targets_count + 1, sizeof(*tls->hosts));
-    for (size_t i = 0; tls->hosts != NULL && i < plan->targets_count; i++) {
-        tls->hosts[i] = host_of(plan->targets[i]);
+    tls->hosts = calloc(group->targets_count + 1, sizeof(*tls->hosts));
+    for (size_t i = 0; tls->hosts != NULL && i < group->targets_count; i++) {
+        tls->hosts[i] = host_of(group->targets[i]);
         is_whole = is_whole && tls->hosts[i] != NULL;
     }
     return tls->hosts != NULL && is_whole;
@@ -302,43 +299,53 @@ static bool keep_options(struct fmx_fleet_tls *tls)
 }
 
 /* A client that comes once has nothing to resume. */
-static bool comes_again(const struct fmx_fleet_plan *plan)
+static bool comes_again(const struct fmx_fleet_team *team, const struct fmx_fleet_group *group)
 {
-    return plan->reconnect_min_ms > 0 || plan->platform.registration != FMX_FLEET_REGISTER_NONE;
+    const struct fmx_fleet_plan *plan = &team->fleet->plan;
+    bool is_told_to = false;
+
+    for (size_t i = 0; i < plan->stages_count; i++) {
+        is_told_to = is_told_to || plan->stages[i].kind == FMX_FLEET_CHURN ||
+                     plan->stages[i].kind == FMX_FLEET_STORM;
+    }
+    return is_told_to || group->reconnect != FMX_FLEET_RECONNECT_NONE ||
+           group->platform.registration != FMX_FLEET_REGISTER_NONE;
 }
 
-static void say_what_is_risky(const struct fmx_fleet_plan *plan)
+static void say_what_is_risky(const struct fmx_fleet_team *team,
+                              const struct fmx_fleet_group *group)
 {
     struct fmx_log log;
 
-    fmx_log_init(&log, &plan->mux);
-    if (plan->tls->insecure) {
+    fmx_log_init(&log, &team->fleet->plan.mux);
+    if (group->tls->insecure) {
         fmx_log_line(&log, FMX_LOG_WARN,
                      "TLS IS INSECURE: no server is verified, whoever answers is trusted");
     }
-    if (plan->tls->key_log != NULL) {
+    if (group->tls->key_log != NULL) {
         fmx_log_line(&log, FMX_LOG_WARN,
                      "the secrets of every TLS connection are written to %s: whoever reads it can "
                      "read all traffic",
-                     plan->tls->key_log);
+                     group->tls->key_log);
     }
 }
 
-enum fmx_status fmx_fleet_tls_open(struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
+enum fmx_status fmx_fleet_tls_open(struct fmx_fleet_team *team, const struct fmx_fleet_group *group,
                                    char *error, size_t error_bytes)
 {
-    if (plan->tls == NULL) {
+    if (group->tls == NULL) {
         return FMX_OK;
     }
-    struct fmx_fleet_tls *tls = fleet->tls = calloc(1, sizeof(*tls));
+    struct fmx_fleet_tls *tls = team->tls = calloc(1, sizeof(*tls));
     if (tls == NULL) {
+        snprintf(error, error_bytes, "no memory");
         return FMX_LIMIT_MEMORY;
     }
-    struct fmx_tls_client options = *plan->tls; /* still the caller's texts */
+    struct fmx_tls_client options = *group->tls; /* still the caller's texts */
     if (options.psk != FMX_TLS_PSK_NONE && options.max > FMX_TLS_12) {
         options.max = FMX_TLS_12;
     }
-    options.resume = comes_again(plan) ? options.resume : 0;
+    options.resume = comes_again(team, group) ? options.resume : 0;
     tls->keeps_sessions = options.resume > 0;
     char words[WORDS_BYTES] = "";
     enum fmx_status status = fmx_tls_client_open(&options, &tls->context, words, sizeof(words));
@@ -346,7 +353,7 @@ enum fmx_status fmx_fleet_tls_open(struct fmx_fleet *fleet, const struct fmx_fle
         snprintf(error, error_bytes, "%s%s", status != FMX_LIMIT_MEMORY ? "tls." : "", words);
     }
     if (status == FMX_OK && options.cert != NULL) {
-        status = fmx_fleet_certs_open(fleet, options.cert, options.key, error, error_bytes);
+        status = fmx_fleet_certs_open(team, options.cert, options.key, error, error_bytes);
     }
     if (status != FMX_OK) {
         return status;
@@ -355,18 +362,18 @@ enum fmx_status fmx_fleet_tls_open(struct fmx_fleet *fleet, const struct fmx_fle
         tls->psk_key_bytes = (uint32_t)read_key(options.psk_key, tls->psk_key);
     }
     tls->options = options;
-    fleet->plan.tls = &tls->options;
-    if (!keep_options(tls) || !copy_hosts(tls, plan)) {
+    team->plan.tls = &tls->options;
+    if (!keep_options(tls) || !copy_hosts(tls, group)) {
         snprintf(error, error_bytes, "no memory");
         return FMX_LIMIT_MEMORY;
     }
-    say_what_is_risky(plan);
+    say_what_is_risky(team, group);
     return FMX_OK;
 }
 
-void fmx_fleet_tls_close(struct fmx_fleet *fleet)
+void fmx_fleet_tls_close(struct fmx_fleet_team *team)
 {
-    struct fmx_fleet_tls *tls = fleet->tls;
+    struct fmx_fleet_tls *tls = team->tls;
 
     if (tls == NULL) {
         return;
@@ -381,5 +388,5 @@ void fmx_fleet_tls_close(struct fmx_fleet *fleet)
     fmx_tls_context_drop(tls->context);
     explicit_bzero(tls->psk_key, sizeof(tls->psk_key));
     free(tls);
-    fleet->tls = NULL;
+    team->tls = NULL;
 }

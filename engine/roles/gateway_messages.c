@@ -175,6 +175,7 @@ void fmx_gateway_on_message(struct fmx_shard *shard, struct fmx_msg *message)
     case FMX_MSG_NONE:
     case FMX_MSG_STOP:
     case FMX_MSG_BEGIN:
+    case FMX_MSG_STEER:
     case FMX_MSG_RENEW_TLS:
         FMX_UNREACHABLE();
     }

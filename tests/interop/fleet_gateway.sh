@@ -236,9 +236,9 @@ started_wrongly() {
     refuses 'a file with a value out of range' 1 "bad.yaml:2: key 'queue_bytes_max'" gateway --config "$folder/bad.yaml"
     printf 'listen: ["127.0.0.1:0"]\n  shards: [\n' >"$folder/bad.yaml"
     refuses 'a file that is no YAML' 1 'bad.yaml: at or after line' gateway --config "$folder/bad.yaml"
-    refuses 'a fleet with QoS 2' 1 "'-q'" fleet pub -t x -q 2
+    refuses 'a fleet with QoS 2' 1 'QoS 2 is not spoken here' fleet pub -t x -q 2
     refuses 'a fleet with version 6' 1 "'-V'" fleet conn -V 6
-    refuses 'a fleet without a topic' 1 'filter' fleet sub
+    refuses 'a fleet with two topics' 1 'fleet run' fleet pub -t a -t b
     refuses 'a fleet to a host that is none' 1 'host.invalid' fleet conn -h host.invalid --duration 1
     check_true "the first gateway is unmoved" is_child "$gateway"
     stop_gateway

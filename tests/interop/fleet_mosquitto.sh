@@ -126,7 +126,7 @@ killed() { # version
         "$(balance pub)" 0
     check_true "version $1: something was acknowledged before: $(get pub messages.acked)" \
         test "$(get pub messages.acked)" -gt 100
-    check_true "version $1: the cause is told" has_line "$folder/pub.out" 'connections failed or lost'
+    check_true "version $1: the cause is told" has_line "$folder/pub.out" '^causes  *[0-9]* x '
     fleet gone conn -V "$1" -c 10 -R 0 --duration 1
     await "$last" 10
     check "version $1: nobody listens: exit status 4, all failed" "$status $(get gone clients.failed)" '4 10'

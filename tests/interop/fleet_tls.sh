@@ -69,7 +69,7 @@ refused() { # what, cause, advice, options...
     await "$last" 15
     check "$what: nobody is in" "$status $(get conn clients.{connects_ok,failed})" '4 0 3'
     local line
-    line=$(grep -m1 '^ *3 x ' "$folder/conn.out")
+    line=$(grep -m1 -A1 '^causes *3 x ' "$folder/conn.out")
     check_has "$what: the cause" "$line" "$cause"
     check_has "$what: the advice" "$line" "$advice"
 }
@@ -222,7 +222,7 @@ driven_out() { # what, full handshakes, resumed ones, options...
     check "$what: so say the latencies" "$(get first latency.tls_{full,resumed}.count)" \
         "$full $resumed"
     check_true "$what: so does the summary" \
-        has_line "$folder/first.out" "^handshakes *$full full .*, $resumed resumed"
+        has_line "$folder/first.out" "^tls .*, $full handshakes in full, $resumed resumed"
     stop_mosquitto TERM
 }
 
@@ -313,8 +313,8 @@ handshakes() {
         await "$pid" 20
         check "$name: the handshake is done, the server says nothing" \
             "$status $(get "$name" tls.{full,resumed}.count tls.version)" "4 1 0 TLS $version"
-        check "$name: the cause is not TLS" "$(grep ' x ' "$folder/$name.out" | cut -d';' -f1)" \
-            '  1 x the server did not answer in time'
+        check "$name: the cause is not TLS" "$(grep '^causes ' "$folder/$name.out" | cut -d';' -f1)" \
+            'causes      1 x the server did not answer in time'
     done
     check_has 'openssl, static RSA: the suite' "$(get openssl-static-1.0 tls.suite)" \
         TLS_RSA_WITH_AES_128_CBC_SHA

@@ -29,12 +29,13 @@ options_of_man() { # file
 }
 
 "$command" gateway --help | options_of_help >"$folder/gateway.help"
-for kind in conn pub sub; do
+for kind in conn pub sub run; do
     "$command" fleet $kind --help | options_of_help
 done >"$folder/fleet.help"
 "$command" ctl --help | options_of_help >"$folder/ctl.help"
 "$command" cert --help | options_of_help >"$folder/cert.help"
-for verb in gateway fleet ctl cert; do
+"$command" report --help | options_of_help >"$folder/report.help"
+for verb in gateway fleet ctl cert report; do
     options_of_man "$root/docs/man/fleetmux-$verb.1" >"$folder/$verb.man"
     same "the options in --help and in fleetmux-$verb.1" "$folder/$verb.help" "$folder/$verb.man"
 done
@@ -85,7 +86,7 @@ refuses "write 'fleetmux ctl call PK/DN" ctl call
 refuses "option '--shards': '1x' is not a number" gateway --shards 1x
 refuses "option '-c': '0' is out of range" fleet conn -c 0
 refuses "or none" gateway --keepalive-max-s 0
-refuses "one topic is needed" fleet pub
+refuses "several are written as a scenario" fleet pub -t a -t b
 refuses "listener 'mqtts://:8884?mim=1.0': unknown key 'mim'; did you mean 'min'?" gateway \
     --tls-cert x --tls-key x --listen 'mqtts://:8884?mim=1.0'
 refuses "key 'min': '1.4' is not good here; write one of 1.0, 1.1, 1.2, 1.3" gateway \

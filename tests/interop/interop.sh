@@ -149,7 +149,7 @@ fleet() { # name, kind, options...
     local name=$1 kind=$2
     shift 2
     rm -f "$folder/$name".{json,out,err} # not an older one's
-    "$command" fleet "$kind" -h 127.0.0.1 -p "$port" --json "$folder/$name.json" "$@" \
+    "$command" fleet "$kind" -h 127.0.0.1 -p "$port" --accept-invalid --json "$folder/$name.json" "$@" \
         >"$folder/$name.out" 2>"$folder/$name.err" &
     last=$!
     children+=("$last")

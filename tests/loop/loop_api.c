@@ -176,12 +176,12 @@ struct verdict {
 
 static void expect_refusal(uint16_t port, enum fmx_version version, const struct verdict *verdict)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, 10, verdict->client_id);
-    plan.version = version;
+    plan.group.version = version;
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(fleet).clients_failed == 10);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 10);
     struct fmx_fleet_snapshot end = loop_look(fleet);
     for (size_t i = 1; i < end.causes_count; i++) {
         fprintf(stderr, "  also: version %d, %s: %s, errno %d, reason %u, %llu times\n", version,
@@ -193,7 +193,7 @@ static void expect_refusal(uint16_t port, enum fmx_version version, const struct
     LOOP_EQUAL(end.causes[0].reason,
                version == FMX_MQTT_50 ? verdict->reason_5 : verdict->reason_3);
     LOOP_EQUAL(end.causes[0].count, 10);
-    LOOP_EQUAL(end.connects_ok, 0);
+    LOOP_EQUAL(end.counters.connects_ok, 0);
     loop_fleet_end(fleet);
 }
 
@@ -223,15 +223,15 @@ static void api_refuses_with_the_code_of_each_verdict(void)
 static void api_shows_names_and_reports_each_session_once(void)
 {
     static struct diary diary;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     struct fmx_gateway *gateway = gateway_with_diary(&diary, 2);
     loop_plan(&plan, 50, "named_%i");
-    plan.username = "user_%i";
-    plan.password = "pass_%i";
+    plan.group.username = "user_%i";
+    plan.group.password = "pass_%i";
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_open == 50);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 50);
     LOOP_EQUAL(look(&diary).opens, 50);
     LOOP_EQUAL(look(&diary).closes, 0);
     loop_fleet_end(fleet);
@@ -630,10 +630,10 @@ static void *watch(void *argument)
         struct fmx_stats now = loop_stats(watching->gateway);
         struct fmx_fleet_snapshot seen = loop_look(watching->fleet);
         if (now.packets_in < before.packets_in || now.bytes_out < before.bytes_out ||
-            now.turns < before.turns || seen.received < seen_before.received ||
+            now.turns < before.turns || seen.counters.received < seen_before.counters.received ||
             seen.elapsed_ns < seen_before.elapsed_ns ||
-            seen.publishes_acked > seen.publishes_sent || now.sessions_now > 100 ||
-            now.queued_bytes_now > 1ull << 40) {
+            seen.counters.publishes_acked > seen.counters.publishes_sent ||
+            now.sessions_now > 100 || now.queued_bytes_now > 1ull << 40) {
             atomic_store(&watching->went_back, true);
         }
         before = now;
@@ -646,7 +646,7 @@ static void *watch(void *argument)
 static void api_takes_snapshots_from_another_thread_while_all_runs(void)
 {
     static const char *const filters[] = {"self/%i"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     struct watching watching = {0};
     pthread_t thread;
 
@@ -656,13 +656,13 @@ static void api_takes_snapshots_from_another_thread_while_all_runs(void)
     plan.filters = filters;
     plan.filters_count = 1;
     plan.subscribe_qos = 1;
-    plan.topic = "self/%i";
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = LOOP_MS_NS;
-    plan.publishes_max = 20000;
+    plan.publish.topic = "self/%i";
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = LOOP_MS_NS;
+    plan.publish.messages_max = 20000;
     watching.fleet = loop_fleet(&plan, fmx_gateway_port(watching.gateway, 0));
     CU_ASSERT_FATAL(pthread_create(&thread, NULL, watch, &watching) == 0);
-    LOOP_WAIT(loop_look(watching.fleet).received == 20000);
+    LOOP_WAIT(loop_look(watching.fleet).counters.received == 20000);
     fmx_fleet_stop(watching.fleet); /* snapshots go on to the close */
     fmx_gateway_stop(watching.gateway, 5000);
     LOOP_WAIT(atomic_load(&watching.looks) > 100);
@@ -679,7 +679,7 @@ static void api_takes_snapshots_from_another_thread_while_all_runs(void)
 static void api_starts_and_stops_twenty_times_and_keeps_nothing(void)
 {
     static const char *const filters[] = {"self/%i"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     unsigned files = 0;
     unsigned threads = 0;
 
@@ -691,10 +691,10 @@ static void api_starts_and_stops_twenty_times_and_keeps_nothing(void)
         loop_plan(&plan, 50, "again_%i");
         plan.filters = filters;
         plan.filters_count = 1;
-        plan.topic = "self/%i";
-        plan.publish_interval_ns = 10 * LOOP_MS_NS;
+        plan.publish.topic = "self/%i";
+        plan.publish.interval_ns = 10 * LOOP_MS_NS;
         struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-        LOOP_WAIT(loop_look(fleet).received >= 100);
+        LOOP_WAIT(loop_look(fleet).counters.received >= 100);
         fmx_gateway_caller_close(caller);
         if (i % 2 == 0) {
             loop_fleet_end(fleet);
@@ -714,14 +714,14 @@ static void api_starts_and_stops_twenty_times_and_keeps_nothing(void)
 
 static void api_stops_either_side_while_clients_connect(void)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     for (unsigned i = 0; i < 8; i++) {
         loop_begin();
         struct fmx_gateway *gateway = loop_gateway(2);
         loop_plan(&plan, LOOP_SIZE(4000, 1000), "rush_%i");
-        plan.reconnect_min_ms = i % 4 < 2 ? 0 : 10;
-        plan.reconnect_max_ms = i % 4 < 2 ? 0 : 100;
+        plan.group.reconnect_min_ms = i % 4 < 2 ? 0 : 10;
+        plan.group.reconnect_max_ms = i % 4 < 2 ? 0 : 100;
         struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
         LOOP_WAIT(loop_stats(gateway).sessions_opened > 50 * i);
         if (i % 2 == 0) {
@@ -743,23 +743,23 @@ static void api_stops_either_side_while_clients_connect(void)
 static void api_stops_either_side_while_messages_flow(void)
 {
     static const char *const filters[] = {"flow/#"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     for (unsigned i = 0; i < 6; i++) {
         loop_begin();
         struct fmx_gateway *gateway = loop_gateway(2);
         loop_plan(&plan, 30, "flow_%i");
-        plan.clean = i % 3 != 0;
-        plan.session_expiry_s = i % 3 != 0 ? 0 : 60;
+        plan.group.clean = i % 3 != 0;
+        plan.group.session_expiry_s = i % 3 != 0 ? 0 : 60;
         plan.filters = filters;
         plan.filters_count = 1;
         plan.subscribe_qos = 1;
-        plan.topic = "flow/%i";
-        plan.publish_qos = i % 2;
-        plan.publish_interval_ns = LOOP_MS_NS;
-        plan.drain_ms = 1000;
+        plan.publish.topic = "flow/%i";
+        plan.publish.qos = i % 2;
+        plan.publish.interval_ns = LOOP_MS_NS;
+        plan.whole.drain_ms = 1000;
         struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-        LOOP_WAIT(loop_look(fleet).received > 1000);
+        LOOP_WAIT(loop_look(fleet).counters.received > 1000);
         if (i < 3) {
             fmx_gateway_stop(gateway, 1000);
             fmx_fleet_stop(fleet);
@@ -780,7 +780,7 @@ static void api_stops_twice_and_closes_what_never_started(void)
 {
     static const char *const targets[] = {"127.0.0.1:1"};
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     struct fmx_gateway *gateway;
     struct fmx_fleet *fleet;
     char error[256];
@@ -802,16 +802,18 @@ static void api_stops_twice_and_closes_what_never_started(void)
     fmx_gateway_close(gateway);
 
     loop_plan(&plan, 3, "nobody_%i");
-    plan.targets = targets;
-    plan.targets_count = 1;
-    CU_ASSERT_EQUAL_FATAL(fmx_fleet_open(&plan, &fleet, error, sizeof error), FMX_OK);
-    LOOP_EQUAL(loop_look(fleet).clients_open, 0);
+    plan.group.targets = targets;
+    plan.group.targets_count = 1;
+    CU_ASSERT_EQUAL_FATAL(fmx_fleet_open(loop_plan_join(&plan), &fleet, error, sizeof error),
+                          FMX_OK);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_open, 0);
     fmx_fleet_close(fleet);
-    CU_ASSERT_EQUAL_FATAL(fmx_fleet_open(&plan, &fleet, error, sizeof error), FMX_OK);
+    CU_ASSERT_EQUAL_FATAL(fmx_fleet_open(loop_plan_join(&plan), &fleet, error, sizeof error),
+                          FMX_OK);
     fmx_fleet_stop(fleet);
     fmx_fleet_close(fleet);
     fleet = loop_fleet(&plan, 0); /* nobody listens there */
-    LOOP_WAIT(loop_look(fleet).clients_failed == 3);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 3);
     LOOP_WAIT(loop_look(fleet).finished);
     LOOP_EQUAL(loop_look(fleet).causes[0].status, FMX_SYS_CONNECT);
     fmx_fleet_stop(fleet);

@@ -21,31 +21,33 @@
 static struct fmx_fleet *call_witnesses(uint16_t port)
 {
     static const char *const filters[] = {"witness/%i"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, WITNESSES, "witness_%i");
     plan.filters = filters;
     plan.filters_count = 1;
     plan.subscribe_qos = 1;
-    plan.topic = "witness/%i";
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = 10 * LOOP_MS_NS;
+    plan.publish.topic = "witness/%i";
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = 10 * LOOP_MS_NS;
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == WITNESSES);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == WITNESSES);
     return fleet;
 }
 
 static void hear_witnesses(struct fmx_fleet *fleet)
 {
-    uint64_t before = loop_look(fleet).received;
+    uint64_t before = loop_look(fleet).counters.received;
 
-    LOOP_WAIT(loop_look(fleet).received > before + 5 * WITNESSES);
+    LOOP_WAIT(loop_look(fleet).counters.received > before + 5 * WITNESSES);
     fmx_fleet_stop(fleet);
     struct fmx_fleet_snapshot end = loop_look(fleet);
-    LOOP_EQUAL(end.connects_ok, WITNESSES);
-    LOOP_EQUAL(end.clients_lost + end.clients_failed + end.causes_count, 0);
-    LOOP_EQUAL(end.publishes_acked, end.publishes_sent);
-    LOOP_EQUAL(end.received_duplicate + end.received_gap + end.received_foreign, 0);
+    LOOP_EQUAL(end.counters.connects_ok, WITNESSES);
+    LOOP_EQUAL(end.counters.clients_lost + end.counters.clients_failed + end.causes_count, 0);
+    LOOP_EQUAL(end.counters.publishes_acked, end.counters.publishes_sent);
+    LOOP_EQUAL(end.counters.received_duplicate + end.counters.received_gap +
+                   end.counters.received_foreign,
+               0);
     fmx_fleet_close(fleet);
 }
 
@@ -194,18 +196,18 @@ static void chaos_of_a_server_that_cuts_wedges_no_fleet(void)
 {
     static const uint8_t connack[] = {0x20, 3, 0, 0, 0};
     struct fmx_prng prng = {.state = 99};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     uint16_t port = loop_fixed_port();
     int server = loop_listen(port);
     loop_plan(&plan, 20, "cut_%i");
-    plan.topic = "x";
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = LOOP_MS_NS;
-    plan.reconnect_min_ms = 1;
-    plan.reconnect_max_ms = 5;
-    plan.drain_ms = 100;
+    plan.publish.topic = "x";
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = LOOP_MS_NS;
+    plan.group.reconnect_min_ms = 1;
+    plan.group.reconnect_max_ms = 5;
+    plan.whole.drain_ms = 100;
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
     for (unsigned i = 0; i < 1000; i++) {
         uint8_t bytes[600];
@@ -250,13 +252,13 @@ static void gateway_with_small_queues(struct fmx_gateway_options *options)
 
 static struct fmx_fleet *begin_flood(const struct flood *flood, uint16_t port)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, 4, "flood_%i");
-    plan.topic = "flood/%i";
-    plan.publish_qos = flood->qos;
-    plan.payload_bytes = flood->payload_bytes;
-    plan.publish_interval_ns = 2 * LOOP_MS_NS;
+    plan.publish.topic = "flood/%i";
+    plan.publish.qos = flood->qos;
+    plan.publish.payload_bytes = flood->payload_bytes;
+    plan.publish.interval_ns = 2 * LOOP_MS_NS;
     return loop_fleet(&plan, port);
 }
 
@@ -331,8 +333,8 @@ static void flood_paused_readers(const struct flood *flood)
     }
     fmx_fleet_stop(publishers);
     struct fmx_fleet_snapshot sent = loop_look(publishers);
-    LOOP_EQUAL(sent.clients_lost + sent.clients_failed + sent.causes_count, 0);
-    LOOP_EQUAL(sent.publishes_acked, flood->qos == 0 ? 0 : sent.publishes_sent);
+    LOOP_EQUAL(sent.counters.clients_lost + sent.counters.clients_failed + sent.causes_count, 0);
+    LOOP_EQUAL(sent.counters.publishes_acked, flood->qos == 0 ? 0 : sent.counters.publishes_sent);
     fmx_fleet_close(publishers);
     for (unsigned i = 0; i < PAUSED; i++) {
         close(peers[i].fd);

@@ -24,50 +24,48 @@ struct exchange {
     const char *topic;
 };
 
-static void plan_subscribers(struct fmx_fleet_plan *plan, const struct exchange *exchange)
+static void plan_subscribers(struct loop_plan *plan, const struct exchange *exchange)
 {
     loop_plan(plan, exchange->subscribers_count, "sub_%i");
-    plan->version = exchange->towards != 0 ? exchange->towards : plan->version;
+    plan->group.version = exchange->towards != 0 ? exchange->towards : plan->group.version;
     plan->filters = &exchange->filter;
     plan->filters_count = 1;
     plan->subscribe_qos = exchange->qos;
 }
 
-static void plan_publishers(struct fmx_fleet_plan *plan, const struct exchange *exchange)
+static void plan_publishers(struct loop_plan *plan, const struct exchange *exchange)
 {
     loop_plan(plan, exchange->publishers_count, "pub_%i");
-    plan->version = exchange->version;
-    plan->topic = exchange->topic;
-    plan->publish_qos = exchange->qos;
-    plan->publishes_max = exchange->messages_count;
-    plan->publish_interval_ns = exchange->interval_ms * LOOP_MS_NS;
-    plan->payload_bytes = exchange->payload_bytes;
+    plan->group.version = exchange->version;
+    plan->publish.topic = exchange->topic;
+    plan->publish.qos = exchange->qos;
+    plan->publish.messages_max = exchange->messages_count;
+    plan->publish.interval_ns = exchange->interval_ms * LOOP_MS_NS;
+    plan->publish.payload_bytes = exchange->payload_bytes;
 }
 
 static void check_subscribers(const struct fmx_fleet_snapshot *got, const struct exchange *exchange)
 {
     uint64_t expected = exchange->messages_count * exchange->receivers_each;
 
-    LOOP_EQUAL(got->received, expected);
-    LOOP_EQUAL(got->received_duplicate, 0);
-    LOOP_EQUAL(got->received_gap, 0);
-    LOOP_EQUAL(got->received_foreign, exchange->payload_bytes < 24 ? expected : 0);
-    LOOP_EQUAL(got->subscribes_refused, 0);
-    LOOP_EQUAL(got->connects_ok, exchange->subscribers_count);
-    LOOP_EQUAL(got->clients_lost + got->clients_failed, 0);
+    LOOP_EQUAL(got->counters.received, expected);
+    LOOP_EQUAL(got->counters.received_duplicate, 0);
+    LOOP_EQUAL(got->counters.received_gap, 0);
+    LOOP_EQUAL(got->counters.received_foreign, exchange->payload_bytes < 32 ? expected : 0);
+    LOOP_EQUAL(got->counters.subscribes_refused, 0);
+    LOOP_EQUAL(got->counters.connects_ok, exchange->subscribers_count);
+    LOOP_EQUAL(got->counters.clients_lost + got->counters.clients_failed, 0);
     LOOP_EQUAL(got->causes_count, 0);
 }
 
 static void check_publishers(const struct fmx_fleet_snapshot *sent, const struct exchange *exchange)
 {
-    LOOP_EQUAL(sent->publishes_planned, exchange->messages_count);
-    LOOP_EQUAL(sent->publishes_sent, exchange->messages_count);
-    LOOP_EQUAL(sent->publishes_acked, exchange->qos > 0 ? exchange->messages_count : 0);
-    LOOP_EQUAL(sent->publishes_unacked + sent->publishes_refused, 0);
-    LOOP_EQUAL(sent->puback.count, sent->publishes_acked);
-    LOOP_EQUAL(sent->connects_ok, exchange->publishers_count);
-    LOOP_EQUAL(sent->connect.count, exchange->publishers_count);
-    LOOP_EQUAL(sent->clients_lost + sent->clients_failed, 0);
+    LOOP_EQUAL(sent->counters.publishes_planned, exchange->messages_count);
+    LOOP_EQUAL(sent->counters.publishes_sent, exchange->messages_count);
+    LOOP_EQUAL(sent->counters.publishes_acked, exchange->qos > 0 ? exchange->messages_count : 0);
+    LOOP_EQUAL(sent->counters.publishes_unacked + sent->counters.publishes_refused, 0);
+    LOOP_EQUAL(sent->counters.connects_ok, exchange->publishers_count);
+    LOOP_EQUAL(sent->counters.clients_lost + sent->counters.clients_failed, 0);
     LOOP_EQUAL(sent->causes_count, 0);
 }
 
@@ -90,8 +88,8 @@ static void check_gateway(const struct fmx_gateway *gateway, const struct exchan
 static void run_exchange(struct exchange exchange)
 {
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan subscribers_plan;
-    struct fmx_fleet_plan publishers_plan;
+    struct loop_plan subscribers_plan;
+    struct loop_plan publishers_plan;
 
     exchange.version = exchange.version == 0 ? FMX_MQTT_50 : exchange.version;
     exchange.towards = exchange.towards == 0 ? exchange.version : exchange.towards;
@@ -101,14 +99,15 @@ static void run_exchange(struct exchange exchange)
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     plan_subscribers(&subscribers_plan, &exchange);
     struct fmx_fleet *subscribers = loop_fleet(&subscribers_plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(subscribers).clients_subscribed == exchange.subscribers_count);
+    LOOP_WAIT(loop_look(subscribers).counters.clients_subscribed == exchange.subscribers_count);
     LOOP_EQUAL(loop_stats(gateway).subscriptions_now, exchange.subscribers_count);
 
     plan_publishers(&publishers_plan, &exchange);
     struct fmx_fleet *publishers = loop_fleet(&publishers_plan, fmx_gateway_port(gateway, 0));
     LOOP_WAIT(loop_look(publishers).finished);
-    LOOP_WAIT(loop_look(publishers).clients_open == exchange.publishers_count);
-    LOOP_WAIT(loop_look(subscribers).received >= exchange.messages_count * exchange.receivers_each);
+    LOOP_WAIT(loop_look(publishers).counters.clients_open == exchange.publishers_count);
+    LOOP_WAIT(loop_look(subscribers).counters.received >=
+              exchange.messages_count * exchange.receivers_each);
     if (exchange.qos > 0) {
         LOOP_WAIT(loop_stats(gateway).pubacks_in ==
                   exchange.messages_count * exchange.receivers_each);
@@ -122,6 +121,8 @@ static void run_exchange(struct exchange exchange)
     struct fmx_fleet_snapshot sent = loop_look(publishers);
     check_subscribers(&got, &exchange);
     check_publishers(&sent, &exchange);
+    LOOP_EQUAL(loop_latency(publishers, FMX_FLEET_PUBACK).count, sent.counters.publishes_acked);
+    LOOP_EQUAL(loop_latency(publishers, FMX_FLEET_CONNECT).count, exchange.publishers_count);
     fmx_fleet_close(publishers);
     fmx_fleet_close(subscribers);
     loop_expect_empty(gateway);

@@ -126,11 +126,11 @@ static struct fmx_gateway *gateway_with(struct diary *diary)
     return loop_gateway_start(&options);
 }
 
-static void device_plan(struct fmx_fleet_plan *plan, uint32_t clients_count)
+static void device_plan(struct loop_plan *plan, uint32_t clients_count)
 {
     loop_plan(plan, clients_count, NULL);
-    plan->platform.product_key = "pk";
-    plan->platform.secret = "secret";
+    plan->group.platform.product_key = "pk";
+    plan->group.platform.secret = "secret";
 }
 
 /* ── CONNECT ── */
@@ -142,15 +142,15 @@ static void devices_say_who_they_are(void)
     struct fmx_gateway *gateway = gateway_with(diary);
 
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
-        struct fmx_fleet_plan plan;
+        struct loop_plan plan;
         device_plan(&plan, 1);
-        plan.version = versions[i];
-        plan.platform.device_name = "device";
-        plan.platform.auto_subscribe = true;
-        plan.platform.ext = 1;
-        plan.platform.more_options = "lan=C";
+        plan.group.version = versions[i];
+        plan.group.platform.device_name = "device";
+        plan.group.platform.auto_subscribe = true;
+        plan.group.platform.ext = 1;
+        plan.group.platform.more_options = "lan=C";
         struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-        LOOP_WAIT(loop_look(fleet).clients_open == 1);
+        LOOP_WAIT(loop_look(fleet).counters.clients_open == 1);
         struct diary seen = look(diary);
         CU_ASSERT_STRING_EQUAL(seen.client_id,
                                "pk.device|timestamp=2524608000000,_ss=1,_v=fleetmux,"
@@ -176,14 +176,15 @@ static void a_client_that_is_no_device_fails(void)
 {
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, 10);
-    plan.platform.product_key = NULL;
-    plan.platform.secret = NULL;
-    plan.platform.device = every_other;
+    plan.group.platform.product_key = NULL;
+    plan.group.platform.secret = NULL;
+    plan.group.platform.device = every_other;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_open == 5 && loop_look(fleet).clients_failed == 5);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 5 &&
+              loop_look(fleet).counters.clients_failed == 5);
     struct fmx_fleet_snapshot seen = loop_look(fleet);
     LOOP_EQUAL(seen.causes_count, 1);
     CU_ASSERT_EQUAL(seen.causes[0].status, FMX_E_ARGUMENT);
@@ -201,15 +202,15 @@ static const char *const call_filters[] = {"/sys/%p/%d/rrpc/request/+",
 static struct fmx_fleet *callees(struct fmx_gateway *gateway, enum fmx_version version,
                                  const struct fmx_fleet_calls *calls, uint32_t count)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, count);
-    plan.version = version;
-    plan.calls = *calls;
+    plan.group.version = version;
+    plan.group.calls = *calls;
     plan.filters = call_filters;
     plan.filters_count = 2;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == count);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == count);
     return fleet;
 }
 
@@ -250,10 +251,10 @@ static void call_all(enum fmx_version version, enum form form, const struct fmx_
     CU_ASSERT_STRING_EQUAL(seen.payload, answer);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(seen.topic, form == SYSTEM_FORM ? "/rrpc/response/1000" : "/ext/rrpc/1000"));
-    LOOP_EQUAL(loop_look(fleet).calls_received, rounds * DEVICES);
-    LOOP_EQUAL(loop_look(fleet).calls_answered, rounds * DEVICES);
-    LOOP_EQUAL(loop_look(fleet).calls_over_bound, 0);
-    LOOP_EQUAL(loop_look(fleet).received, 0);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_received, rounds * DEVICES);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_answered, rounds * DEVICES);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_over_bound, 0);
+    LOOP_EQUAL(loop_look(fleet).counters.received, 0);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet);
     loop_gateway_end(gateway);
@@ -306,7 +307,7 @@ static void large_answers_wait_too(void)
     }
     LOOP_WAIT(look(diary).payload_bytes == total);
     LOOP_EQUAL(messages_of(diary), 60);
-    LOOP_EQUAL(loop_look(fleet).calls_answered, 60);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 60);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet);
     loop_gateway_end(gateway);
@@ -350,9 +351,9 @@ static void answers_over_the_bound_are_counted_and_not_given(void)
     for (unsigned i = 0; i < 200; i++) {
         call(caller, SYSTEM_FORM, i % 10 + 1, i, fmx_slice_of("x"));
     }
-    LOOP_WAIT(loop_look(fleet).calls_received == 200);
-    LOOP_EQUAL(loop_look(fleet).calls_over_bound, 200 - bound);
-    LOOP_EQUAL(loop_look(fleet).calls_answered, 0);
+    LOOP_WAIT(loop_look(fleet).counters.calls_received == 200);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_over_bound, 200 - bound);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 0);
     LOOP_EQUAL(messages_of(diary), 0);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet); /* with answers that still wait */
@@ -370,12 +371,12 @@ static void calls_of_a_gone_connection_are_forgotten(void)
 
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(gateway, &caller), FMX_OK);
     call(caller, SYSTEM_FORM, 1, 1, fmx_slice_of("x"));
-    LOOP_WAIT(loop_look(fleet).calls_received == 1);
+    LOOP_WAIT(loop_look(fleet).counters.calls_received == 1);
     fmx_gateway_caller_close(caller);
     loop_gateway_end(gateway);
-    LOOP_WAIT(loop_look(fleet).clients_lost == 1);
+    LOOP_WAIT(loop_look(fleet).counters.clients_lost == 1);
     loop_pause_ms(400);
-    LOOP_EQUAL(loop_look(fleet).calls_answered, 0);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 0);
     loop_fleet_end(fleet);
 }
 
@@ -391,9 +392,9 @@ static void devices_that_never_answer_count(void)
     for (unsigned i = 0; i < 50; i++) {
         call(caller, i % 2 == 0 ? SYSTEM_FORM : CUSTOM_FORM, i % 10 + 1, i, fmx_slice_of("x"));
     }
-    LOOP_WAIT(loop_look(fleet).calls_received == 50);
-    LOOP_EQUAL(loop_look(fleet).calls_answered, 0);
-    LOOP_EQUAL(loop_look(fleet).calls_over_bound, 0);
+    LOOP_WAIT(loop_look(fleet).counters.calls_received == 50);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 0);
+    LOOP_EQUAL(loop_look(fleet).counters.calls_over_bound, 0);
     LOOP_EQUAL(messages_of(diary), 0);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet);
@@ -406,17 +407,17 @@ static void post_and_reply(struct fmx_gateway *gateway, struct diary *diary)
 {
     static const char *const filters[] = {"/sys/%p/%d/thing/event/property/post_reply"};
     struct fmx_gateway_caller *caller;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, DEVICES);
-    plan.platform.thing_model = true;
+    plan.publish.thing_model = true;
     plan.filters = filters;
     plan.filters_count = 1;
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = 10 * LOOP_MS_NS;
-    plan.publishes_max = 10 * DEVICES;
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = 10 * LOOP_MS_NS;
+    plan.publish.messages_max = 10 * DEVICES;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).publishes_acked == 10 * DEVICES);
+    LOOP_WAIT(loop_look(fleet).counters.publishes_acked == 10 * DEVICES);
     LOOP_EQUAL(look(diary).strange, 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(look(diary).topic, "/thing/event/property/post"));
     CU_ASSERT_EQUAL_FATAL(fmx_gateway_caller_open(gateway, &caller), FMX_OK);
@@ -427,8 +428,8 @@ static void post_and_reply(struct fmx_gateway *gateway, struct diary *diary)
                                              fmx_slice_of("{\"id\":\"0\",\"code\":200}"), i % 2),
                         FMX_OK);
     }
-    LOOP_WAIT(loop_look(fleet).thing_replies == DEVICES);
-    LOOP_EQUAL(loop_look(fleet).received, 0);
+    LOOP_WAIT(loop_look(fleet).counters.thing_replies == DEVICES);
+    LOOP_EQUAL(loop_look(fleet).counters.received, 0);
     fmx_gateway_caller_close(caller);
     loop_fleet_end(fleet);
 }
@@ -438,20 +439,20 @@ static void devices_post_properties_and_hear_replies(void)
     static const char *const filters[] = {"/sys/#"};
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, 1, "watcher");
     plan.filters = filters;
     plan.filters_count = 1;
     plan.subscribe_qos = 1;
     struct fmx_fleet *watcher = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(watcher).clients_subscribed == 1);
+    LOOP_WAIT(loop_look(watcher).counters.clients_subscribed == 1);
     post_and_reply(gateway, diary);
-    LOOP_WAIT(loop_look(watcher).received == 11 * DEVICES);
-    LOOP_EQUAL(loop_look(watcher).received_foreign, DEVICES); /* the replies */
-    LOOP_EQUAL(loop_look(watcher).received_gap, 0);
-    LOOP_EQUAL(loop_look(watcher).received_duplicate, 0);
-    LOOP_EQUAL(loop_look(watcher).delivery.count, 10 * DEVICES);
+    LOOP_WAIT(loop_look(watcher).counters.received == 11 * DEVICES);
+    LOOP_EQUAL(loop_look(watcher).counters.received_foreign, DEVICES); /* the replies */
+    LOOP_EQUAL(loop_look(watcher).counters.received_gap, 0);
+    LOOP_EQUAL(loop_look(watcher).counters.received_duplicate, 0);
+    LOOP_EQUAL(loop_latency(watcher, FMX_FLEET_DELIVERY).count, 10 * DEVICES);
     loop_fleet_end(watcher);
     loop_gateway_end(gateway);
 }
@@ -463,17 +464,17 @@ static void messages_carry_the_properties_asked_for(void)
     static const struct fmx_fleet_property user[] = {{"a", "1"}, {"b", ""}, {"a", "2"}};
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, 1);
-    plan.topic = "/%p/%d/user/update";
-    plan.publish_qos = 1;
-    plan.publishes_max = 1;
-    plan.publish_interval_ns = LOOP_MS_NS;
-    plan.properties = (struct fmx_fleet_properties){.response_topic = "/%p/%d/user/get",
-                                                    .correlation_bytes = 100,
-                                                    .user = user,
-                                                    .user_count = 3};
+    plan.publish.topic = "/%p/%d/user/update";
+    plan.publish.qos = 1;
+    plan.publish.messages_max = 1;
+    plan.publish.interval_ns = LOOP_MS_NS;
+    plan.publish.properties = (struct fmx_fleet_properties){.response_topic = "/%p/%d/user/get",
+                                                            .correlation_bytes = 100,
+                                                            .user = user,
+                                                            .user_count = 3};
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
     LOOP_WAIT(messages_of(diary) == 1);
     struct diary seen = look(diary);
@@ -490,16 +491,16 @@ static uint64_t bytes_of_run(bool use_aliases, unsigned messages)
 {
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, 10);
-    plan.topic = "/%p/%d/user/a_topic_that_is_worth_an_alias";
-    plan.publish_qos = 1;
-    plan.publishes_max = messages;
-    plan.publish_interval_ns = 0;
-    plan.properties.use_aliases = use_aliases;
+    plan.publish.topic = "/%p/%d/user/a_topic_that_is_worth_an_alias";
+    plan.publish.qos = 1;
+    plan.publish.messages_max = messages;
+    plan.publish.interval_ns = 0;
+    plan.publish.properties.use_aliases = use_aliases;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).publishes_acked == messages);
+    LOOP_WAIT(loop_look(fleet).counters.publishes_acked == messages);
     struct diary seen = look(diary);
     LOOP_EQUAL(seen.messages, messages);
     LOOP_EQUAL(seen.strange, 0);
@@ -565,17 +566,17 @@ static void server_next(struct server *server)
 static struct fmx_fleet *registering(struct server *server, enum fmx_fleet_register registration)
 {
     uint16_t port = loop_fixed_port();
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     server->listener = loop_listen(port);
     device_plan(&plan, 1);
-    plan.version = FMX_MQTT_311;
-    plan.connect_timeout_ms = 60000;
-    plan.platform.device_name = "device";
-    plan.platform.secret = NULL;
-    plan.platform.registration = registration;
-    plan.platform.product_secret = "prodsecret";
+    plan.group.version = FMX_MQTT_311;
+    plan.group.connect_timeout_ms = 60000;
+    plan.group.platform.device_name = "device";
+    plan.group.platform.secret = NULL;
+    plan.group.platform.registration = registration;
+    plan.group.platform.product_secret = "prodsecret";
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
     server_accept(server);
     return fleet;
@@ -583,9 +584,9 @@ static struct fmx_fleet *registering(struct server *server, enum fmx_fleet_regis
 
 static void server_end(struct server *server, struct fmx_fleet *fleet)
 {
-    LOOP_WAIT(loop_look(fleet).clients_open == 1);
-    LOOP_EQUAL(loop_look(fleet).registrations_ok, 1);
-    LOOP_EQUAL(loop_look(fleet).connects_ok, 1);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 1);
+    LOOP_EQUAL(loop_look(fleet).counters.registrations_ok, 1);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_ok, 1);
     LOOP_EQUAL(loop_look(fleet).causes_count, 0);
     close(server->listener);
     fmx_fleet_stop(fleet);
@@ -601,7 +602,7 @@ static void a_known_device_learns_its_secret_and_comes_back(void)
     CU_ASSERT(packet_has(&server.packet, "pk.device|authType=register,random="));
     CU_ASSERT(packet_has(&server.packet, ",signmethod=hmacsha256,securemode=-2|"));
     CU_ASSERT(packet_has(&server.packet, "device&pk"));
-    LOOP_EQUAL(loop_look(fleet).clients_connecting, 1);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_connecting, 1);
     server_say(&server, "/ext/register",
                "{\"productKey\":\"pk\",\"deviceName\":\"device\",\"deviceSecret\" : \"secret\"}");
     server_next(&server);
@@ -642,8 +643,8 @@ static void a_device_that_is_told_nothing_useful_fails(void)
         static struct server server;
         struct fmx_fleet *fleet = registering(&server, FMX_FLEET_REGISTER_KNOWN);
         server_say(&server, "/ext/register", answers[i]);
-        LOOP_WAIT(loop_look(fleet).clients_failed == 1);
-        LOOP_EQUAL(loop_look(fleet).registrations_ok, 0);
+        LOOP_WAIT(loop_look(fleet).counters.clients_failed == 1);
+        LOOP_EQUAL(loop_look(fleet).counters.registrations_ok, 0);
         CU_ASSERT_EQUAL(loop_look(fleet).causes[0].status, FMX_PEER_ORDER);
         close(server.listener);
         close(server.fd);
@@ -655,14 +656,14 @@ static void a_device_does_not_wait_for_an_answer_for_ever(void)
 {
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary); /* says yes to all, and then nothing */
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     device_plan(&plan, 3);
-    plan.connect_timeout_ms = 300;
-    plan.platform.registration = FMX_FLEET_REGISTER_NEW;
-    plan.platform.product_secret = "prodsecret";
+    plan.group.connect_timeout_ms = 300;
+    plan.group.platform.registration = FMX_FLEET_REGISTER_NEW;
+    plan.group.platform.product_secret = "prodsecret";
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_failed == 3);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 3);
     CU_ASSERT_EQUAL(loop_look(fleet).causes[0].status, FMX_PEER_SILENT);
     loop_fleet_end(fleet);
     loop_gateway_end(gateway);

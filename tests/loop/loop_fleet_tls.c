@@ -183,7 +183,7 @@ struct world {
     struct fmx_gateway *gateway;
     struct guests guests;
     struct fmx_tls_client client;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     char files[2][2 * PATH_BYTES];
     char ca[2 * PATH_BYTES];
 };
@@ -213,7 +213,7 @@ static void begin(uint32_t clients_count)
     fmx_tls_client_init(&world.client);
     snprintf(world.ca, sizeof world.ca, "%s/ca.crt", folder);
     world.client.ca = world.ca;
-    world.plan.tls = &world.client;
+    world.plan.group.tls = &world.client;
 }
 
 static struct fmx_fleet *start(void)
@@ -238,8 +238,8 @@ static void devices_of_the_platform(uint32_t clients_count)
     world.options.profile = FMX_PROFILE_PLATFORM;
     world.options.callbacks.on_device = find_device;
     world.options.checks_secure_mode = true;
-    world.plan.platform.product_key = "pk";
-    world.plan.platform.secret = "secret";
+    world.plan.group.platform.product_key = "pk";
+    world.plan.group.platform.secret = "secret";
 }
 
 static uint32_t guests_are(const uint32_t *counter)
@@ -273,9 +273,9 @@ static void expect_failures(enum fmx_status status, const char *words)
 {
     struct fmx_fleet *fleet = start();
 
-    LOOP_WAIT(loop_look(fleet).clients_failed == world.plan.clients_count);
-    LOOP_EQUAL(failed_by(fleet, status, words), world.plan.clients_count);
-    LOOP_EQUAL(loop_look(fleet).connects_ok, 0);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == world.plan.group.clients_count);
+    LOOP_EQUAL(failed_by(fleet, status, words), world.plan.group.clients_count);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_ok, 0);
     end(fleet);
 }
 
@@ -288,24 +288,24 @@ static void exchange(void)
     world.plan.filters = filters;
     world.plan.filters_count = 1;
     world.plan.subscribe_qos = 1;
-    world.plan.topic = "tls/%i";
-    world.plan.publish_qos = 1;
-    world.plan.publish_interval_ns = 10 * LOOP_MS_NS;
-    world.plan.publishes_max = 10 * world.plan.clients_count;
+    world.plan.publish.topic = "tls/%i";
+    world.plan.publish.qos = 1;
+    world.plan.publish.interval_ns = 10 * LOOP_MS_NS;
+    world.plan.publish.messages_max = 10 * world.plan.group.clients_count;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).publishes_acked == 10 * world.plan.clients_count);
-    LOOP_WAIT(loop_look(fleet).received == 10 * world.plan.clients_count);
+    LOOP_WAIT(loop_look(fleet).counters.publishes_acked == 10 * world.plan.group.clients_count);
+    LOOP_WAIT(loop_look(fleet).counters.received == 10 * world.plan.group.clients_count);
     struct fmx_fleet_snapshot now = loop_look(fleet);
     LOOP_EQUAL(now.causes_count, 0);
-    LOOP_EQUAL(now.received_gap + now.received_duplicate, 0);
-    LOOP_EQUAL(now.connects_ok, world.plan.clients_count);
-    LOOP_EQUAL(now.connect.count, world.plan.clients_count);
-    LOOP_EQUAL(now.tls_full.count, world.plan.clients_count);
-    LOOP_EQUAL(now.tls_resumed.count, 0);
-    LOOP_EQUAL(now.stats.tls_full, world.plan.clients_count);
+    LOOP_EQUAL(now.counters.received_gap + now.counters.received_duplicate, 0);
+    LOOP_EQUAL(now.counters.connects_ok, world.plan.group.clients_count);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_CONNECT).count, world.plan.group.clients_count);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_FULL).count, world.plan.group.clients_count);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_RESUMED).count, 0);
+    LOOP_EQUAL(now.stats.tls_full, world.plan.group.clients_count);
     LOOP_EQUAL(now.tls_version, world.client.max);
     CU_ASSERT_PTR_NOT_NULL(now.tls_suite);
-    LOOP_EQUAL(loop_stats(world.gateway).tls_now, world.plan.clients_count);
+    LOOP_EQUAL(loop_stats(world.gateway).tls_now, world.plan.group.clients_count);
     LOOP_EQUAL(guests_are(&world.guests.in_plain), 0);
     end(fleet);
 }
@@ -329,7 +329,7 @@ static void many_clients_exchange_messages(void)
 static void workers_do_handshakes(void)
 {
     begin(CLIENTS);
-    world.plan.tls_limits.workers = 2;
+    world.plan.whole.tls_limits.workers = 2;
     world.options.tls_limits.workers = 2;
     exchange();
 }
@@ -343,7 +343,7 @@ static void clients_choose_the_suite(void)
     world.client.max = FMX_TLS_12;
     world.client.suites = "AES128-SHA";
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     CU_ASSERT_STRING_EQUAL(loop_look(fleet).tls_suite, "TLS_RSA_WITH_AES_128_CBC_SHA");
     end(fleet);
 }
@@ -366,36 +366,36 @@ static void kick_all(void)
     fmx_gateway_caller_close(caller);
 }
 
-/* Everybody comes, is thrown out, and comes back. */
-static struct fmx_fleet_snapshot come_back(enum fmx_tls_version version, double share)
+/* Everybody comes, is thrown out, and comes back. How many resumed. */
+static uint64_t come_back(enum fmx_tls_version version, double share)
 {
     begin(CLIENTS);
     world.client.max = version;
     world.client.resume = share;
-    world.plan.reconnect_min_ms = 1;
-    world.plan.reconnect_max_ms = 20;
+    world.plan.group.reconnect_min_ms = 1;
+    world.plan.group.reconnect_max_ms = 20;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == CLIENTS);
-    LOOP_EQUAL(loop_look(fleet).tls_full.count, CLIENTS);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == CLIENTS);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_FULL).count, CLIENTS);
     kick_all();
-    LOOP_WAIT(loop_look(fleet).connects_ok == 2 * CLIENTS);
-    struct fmx_fleet_snapshot now = loop_look(fleet);
-    LOOP_EQUAL(now.tls_full.count + now.tls_resumed.count, 2 * CLIENTS);
-    LOOP_EQUAL(loop_stats(world.gateway).tls_resumed, now.tls_resumed.count);
+    LOOP_WAIT(loop_look(fleet).counters.connects_ok == 2 * CLIENTS);
+    uint64_t resumed = loop_latency(fleet, FMX_FLEET_TLS_RESUMED).count;
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_FULL).count + resumed, 2 * CLIENTS);
+    LOOP_EQUAL(loop_stats(world.gateway).tls_resumed, resumed);
     end(fleet);
-    return now;
+    return resumed;
 }
 
 static void reconnects_resume(void)
 {
-    LOOP_EQUAL(come_back(FMX_TLS_12, 1).tls_resumed.count, CLIENTS);
-    LOOP_EQUAL(come_back(FMX_TLS_13, 1).tls_resumed.count, CLIENTS);
+    LOOP_EQUAL(come_back(FMX_TLS_12, 1), CLIENTS);
+    LOOP_EQUAL(come_back(FMX_TLS_13, 1), CLIENTS);
 }
 
 static void as_many_reconnects_resume_as_the_plan_says(void)
 {
-    LOOP_EQUAL(come_back(FMX_TLS_13, 0).tls_resumed.count, 0);
-    uint64_t some = come_back(FMX_TLS_12, 0.5).tls_resumed.count;
+    LOOP_EQUAL(come_back(FMX_TLS_13, 0), 0);
+    uint64_t some = come_back(FMX_TLS_12, 0.5);
     CU_ASSERT(some > CLIENTS / 5 && some < CLIENTS - CLIENTS / 5);
 }
 
@@ -409,15 +409,44 @@ static void sessions_outlive_refused_connects(void)
     snprintf(listen, sizeof listen, "mqtts://127.0.0.1:%u", port);
     world.options.listen = listens;
     world.server.ticket_keys = path_of("tickets");
-    world.plan.reconnect_min_ms = 1;
-    world.plan.reconnect_max_ms = 50;
+    world.plan.group.reconnect_min_ms = 1;
+    world.plan.group.reconnect_max_ms = 50;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == FEW);
     loop_gateway_end(world.gateway);
     LOOP_WAIT(loop_look(fleet).stats.dials_failed > 3 * FEW);
     world.gateway = loop_gateway_start(&world.options); /* another one, with the same keys */
-    LOOP_WAIT(loop_look(fleet).connects_ok == 2 * FEW);
-    LOOP_EQUAL(loop_look(fleet).tls_resumed.count, FEW);
+    LOOP_WAIT(loop_look(fleet).counters.connects_ok == 2 * FEW);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_RESUMED).count, FEW);
+    end(fleet);
+}
+
+/* A server that answers and then refuses has heard of it: what TLS 1.3 gave is not said again. */
+static void a_session_that_a_server_has_answered_is_not_offered_again(void)
+{
+    uint16_t port = loop_fixed_port();
+    char listen[64];
+    const char *const listens[] = {listen};
+
+    begin(1);
+    snprintf(listen, sizeof listen, "mqtts://127.0.0.1:%u", port);
+    world.options.listen = listens;
+    world.server.ticket_keys = path_of("tickets");
+    world.plan.group.reconnect_min_ms = 1;
+    world.plan.group.reconnect_max_ms = 50;
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == 1);
+    loop_gateway_end(world.gateway);
+    world.server.client_auth = FMX_TLS_CLIENT_AUTH_REQUIRE;
+    world.server.client_ca = world.ca;
+    world.gateway = loop_gateway_start(&world.options);
+    LOOP_WAIT(loop_stats(world.gateway).tls_failed > 0);
+    loop_gateway_end(world.gateway);
+    world.server.client_auth = FMX_TLS_CLIENT_AUTH_NONE;
+    world.server.client_ca = NULL;
+    world.gateway = loop_gateway_start(&world.options);
+    LOOP_WAIT(loop_look(fleet).counters.connects_ok == 2);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_RESUMED).count, 0);
     end(fleet);
 }
 
@@ -436,7 +465,7 @@ static void each_client_shows_its_own_certificate(void)
     world.server.client_auth = FMX_TLS_CLIENT_AUTH_REQUIRE;
     world.server.client_ca = world.ca;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     LOOP_EQUAL(loop_stats(world.gateway).tls_client_certs, FEW);
     LOOP_EQUAL(guests_are(&world.guests.with_certs), FEW);
     end(fleet);
@@ -450,7 +479,7 @@ static void all_clients_show_one_certificate(void)
     world.server.client_auth = FMX_TLS_CLIENT_AUTH_REQUIRE;
     world.server.client_ca = world.ca;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == CLIENTS);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == CLIENTS);
     LOOP_EQUAL(loop_stats(world.gateway).tls_client_certs, CLIENTS);
     LOOP_EQUAL(guests_are(&world.guests.with_certs), 1);
     end(fleet);
@@ -463,11 +492,11 @@ static void open_badly(const char *cert, const char *key, enum fmx_status status
     struct fmx_fleet *fleet = NULL;
     char error[ERROR_BYTES] = "";
 
-    world.plan.targets = targets;
-    world.plan.targets_count = 1;
+    world.plan.group.targets = targets;
+    world.plan.group.targets_count = 1;
     world.client.cert = cert;
     world.client.key = key;
-    LOOP_EQUAL(fmx_fleet_open(&world.plan, &fleet, error, sizeof error), status);
+    LOOP_EQUAL(fmx_fleet_open(loop_plan_join(&world.plan), &fleet, error, sizeof error), status);
     for (; *words != NULL; words++) {
         if (strstr(error, *words) == NULL) {
             fprintf(stderr, "'%s' does not say '%s'\n", error, *words);
@@ -486,8 +515,8 @@ static void a_bad_certificate_keeps_the_fleet_from_opening(void)
     snprintf(key, sizeof key, "%s/device_%%i.key", folder);
     open_badly(cert, key, FMX_SYS_FILE,
                (const char *const[]){"client 7: tls.cert", "device_7.crt", NULL});
-    world.plan.first_number = 3;
-    world.plan.clients_count = 2;
+    world.plan.group.first_number = 3;
+    world.plan.group.clients_count = 2;
     write_file("3.key", "nonsense");
     snprintf(key, sizeof key, "%s/%%i.key", folder);
     open_badly(cert, key, FMX_E_OPTION, (const char *const[]){"client 3: tls.key", "3.key", NULL});
@@ -511,7 +540,7 @@ static void psks_are_made_of_secrets(void)
         world.client.psk = psk;
         world.client.ca = NULL;
         struct fmx_fleet *fleet = start();
-        LOOP_WAIT(loop_look(fleet).clients_open == CLIENTS);
+        LOOP_WAIT(loop_look(fleet).counters.clients_open == CLIENTS);
         LOOP_EQUAL(guests_are(&world.guests.with_psks), CLIENTS);
         LOOP_EQUAL(loop_stats(world.gateway).tls_psk, CLIENTS);
         LOOP_EQUAL(loop_stats(world.gateway).secure_mode_mismatches, 0);
@@ -529,7 +558,7 @@ static void the_sdks_suite_is_spoken(void)
     world.client.psk = FMX_TLS_PSK_SDK;
     world.client.suites = "PSK-AES128-CBC-SHA";
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     CU_ASSERT_STRING_EQUAL(loop_look(fleet).tls_suite, "TLS_PSK_WITH_AES_128_CBC_SHA");
     end(fleet);
 }
@@ -542,7 +571,7 @@ static void a_given_psk_is_used(void)
     world.client.psk_identity = "client-%i";
     world.client.psk_key = "00112233445566778899AABBCCDDEEFF";
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == 2);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 2);
     LOOP_EQUAL(guests_are(&world.guests.with_psks), 2);
     end(fleet);
 }
@@ -552,12 +581,12 @@ static void a_wrong_psk_is_refused(void)
     devices_of_the_platform(FEW);
     world.server.psk = true;
     world.client.psk = FMX_TLS_PSK_SECRET;
-    world.plan.platform.secret = "wrong";
+    world.plan.group.platform.secret = "wrong";
     expect_failures(FMX_TLS_ALERT, NULL);
     devices_of_the_platform(FEW);
     world.server.psk = true;
     world.client.psk = FMX_TLS_PSK_SECRET;
-    world.plan.platform.product_key = "unknown";
+    world.plan.group.platform.product_key = "unknown";
     expect_failures(FMX_TLS_ALERT, NULL);
 }
 
@@ -565,7 +594,7 @@ static void devices_say_that_they_come_by_tls(void)
 {
     devices_of_the_platform(FEW);
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     LOOP_EQUAL(loop_stats(world.gateway).secure_mode_mismatches, 0);
     end(fleet);
 }
@@ -593,13 +622,13 @@ static void a_server_is_trusted_by_name_or_in_general(void)
     begin(FEW);
     world.client.server_name = "localhost";
     fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     end(fleet);
     begin(FEW);
     world.client.ca = NULL;
     world.client.insecure = true;
     fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_open == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == FEW);
     end(fleet);
 }
 
@@ -640,13 +669,13 @@ static void tls_and_plain_do_not_meet(void)
     world.options.tls_count = 0;
     world.options.listen = plain;
     struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_failed == FEW);
-    LOOP_EQUAL(loop_look(fleet).tls_full.count, 0);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == FEW);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_TLS_FULL).count, 0);
     end(fleet);
     begin(FEW);
-    world.plan.tls = NULL;
+    world.plan.group.tls = NULL;
     fleet = start();
-    LOOP_WAIT(loop_look(fleet).clients_failed == FEW);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == FEW);
     LOOP_EQUAL(loop_stats(world.gateway).tls_wanted, FEW);
     end(fleet);
 }
@@ -657,9 +686,9 @@ static void a_server_that_says_nothing_is_given_up(void)
     int listener = loop_listen(port);
 
     begin(1);
-    world.plan.connect_timeout_ms = 300;
+    world.plan.group.connect_timeout_ms = 300;
     struct fmx_fleet *fleet = loop_fleet(&world.plan, port);
-    LOOP_WAIT(loop_look(fleet).clients_failed == 1);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 1);
     LOOP_EQUAL(loop_look(fleet).causes_count, 1);
     LOOP_EQUAL(loop_look(fleet).stats.tls_unfinished_now, 0);
     loop_fleet_end(fleet);
@@ -672,7 +701,7 @@ static void a_fleet_that_ends_in_the_middle_leaves_nothing(void)
 
     for (unsigned i = 0; i < 10; i++) {
         begin(CLIENTS);
-        world.plan.tls_limits.workers = i % 2;
+        world.plan.whole.tls_limits.workers = i % 2;
         struct fmx_fleet *fleet = start();
         LOOP_WAIT(loop_stats(world.gateway).accepts > i * CLIENTS / 20);
         end(fleet);
@@ -688,6 +717,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(reconnects_resume),
     FMX_TEST_CASE(as_many_reconnects_resume_as_the_plan_says),
     FMX_TEST_CASE(sessions_outlive_refused_connects),
+    FMX_TEST_CASE(a_session_that_a_server_has_answered_is_not_offered_again),
     FMX_TEST_CASE(each_client_shows_its_own_certificate),
     FMX_TEST_CASE(all_clients_show_one_certificate),
     FMX_TEST_CASE(a_bad_certificate_keeps_the_fleet_from_opening),

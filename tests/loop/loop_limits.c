@@ -33,8 +33,7 @@ struct refusal {
     }
 #define PLAN_FIELD(name, bad)                                                                      \
     {                                                                                              \
-#name, offsetof(struct fmx_fleet_plan, name),                                              \
-            sizeof(((struct fmx_fleet_plan *)NULL)->name), (bad)                                   \
+#name, offsetof(struct loop_plan, name), sizeof(((struct loop_plan *)NULL)->name), (bad)   \
     }
 
 static const struct refusal gateway_refusals[] = {
@@ -71,29 +70,27 @@ static const struct refusal gateway_refusals[] = {
 };
 
 static const struct refusal plan_refusals[] = {
-    PLAN_FIELD(mux.shards_count, FMX_SHARDS_MAX + 1),
-    PLAN_FIELD(mux.recv_buffers_count, 63),
-    PLAN_FIELD(mux.recv_buffer_bytes, 0),
-    PLAN_FIELD(targets_count, 0),
-    PLAN_FIELD(targets_count, 65),
-    PLAN_FIELD(sources_count, 1000000),
-    PLAN_FIELD(clients_count, 0),
-    PLAN_FIELD(clients_count, 16000001),
-    PLAN_FIELD(connects_inflight_max, 1048577),
-    PLAN_FIELD(connect_timeout_ms, 0),
-    PLAN_FIELD(connect_timeout_ms, 600001),
-    PLAN_FIELD(version, 2),
-    PLAN_FIELD(version, 6),
-    PLAN_FIELD(client_id, 0),
-    PLAN_FIELD(receive_max, 0),
-    PLAN_FIELD(filters_count, 65),
-    PLAN_FIELD(subscribe_qos, 2),
-    PLAN_FIELD(publish_qos, 2),
-    PLAN_FIELD(publish_window, 0),
-    PLAN_FIELD(publish_window, 32769),
-    PLAN_FIELD(payload_bytes, 268435456),
-    PLAN_FIELD(drain_ms, UINT32_MAX),
-    PLAN_FIELD(reconnect_min_ms, UINT32_MAX),
+    PLAN_FIELD(whole.mux.shards_count, FMX_SHARDS_MAX + 1),
+    PLAN_FIELD(whole.mux.recv_buffers_count, 63),
+    PLAN_FIELD(whole.mux.recv_buffer_bytes, 0),
+    PLAN_FIELD(whole.connects_inflight_max, 1048577),
+    PLAN_FIELD(whole.drain_ms, UINT32_MAX),
+    PLAN_FIELD(group.targets_count, 0),
+    PLAN_FIELD(group.targets_count, 65),
+    PLAN_FIELD(group.sources_count, 1000000),
+    PLAN_FIELD(group.clients_count, 0),
+    PLAN_FIELD(group.clients_count, 16000001),
+    PLAN_FIELD(group.connect_timeout_ms, 0),
+    PLAN_FIELD(group.connect_timeout_ms, 600001),
+    PLAN_FIELD(group.version, 2),
+    PLAN_FIELD(group.version, 6),
+    PLAN_FIELD(group.client_id, 0),
+    PLAN_FIELD(group.receive_max, 0),
+    PLAN_FIELD(group.window, 0),
+    PLAN_FIELD(group.window, 32769),
+    PLAN_FIELD(group.reconnect_min_ms, UINT32_MAX),
+    PLAN_FIELD(publish.qos, 2),
+    PLAN_FIELD(publish.payload_bytes, 268435456),
 };
 
 static void spoil(void *options, const struct refusal *refusal)
@@ -133,11 +130,11 @@ static void try_gateway(const struct fmx_gateway_options *options, const char *f
     }
 }
 
-static void try_fleet(const struct fmx_fleet_plan *plan, const char *field)
+static void try_fleet(struct loop_plan *plan, const char *field)
 {
     struct fmx_fleet *fleet = NULL;
     char error[256] = "";
-    enum fmx_status status = fmx_fleet_open(plan, &fleet, error, sizeof error);
+    enum fmx_status status = fmx_fleet_open(loop_plan_join(plan), &fleet, error, sizeof error);
 
     check_refused(status, field, error);
     if (status == FMX_OK) {
@@ -145,13 +142,14 @@ static void try_fleet(const struct fmx_fleet_plan *plan, const char *field)
     }
 }
 
-static void sound_plan(struct fmx_fleet_plan *plan)
+static void sound_plan(struct loop_plan *plan)
 {
     static const char *const targets[] = {"127.0.0.1:1883"};
 
     loop_plan(plan, 1, "c_%i");
-    plan->targets = targets;
-    plan->targets_count = 1;
+    plan->group.targets = targets;
+    plan->group.targets_count = 1;
+    plan->publish.topic = "topic";
 }
 
 static void limits_refuse_every_gateway_option_out_of_range_by_name(void)
@@ -179,7 +177,7 @@ static void limits_refuse_every_gateway_option_out_of_range_by_name(void)
 
 static void limits_refuse_every_field_of_a_plan_out_of_range_by_name(void)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     unsigned files = loop_files();
 
     for (size_t i = 0; i < sizeof plan_refusals / sizeof plan_refusals[0]; i++) {
@@ -191,15 +189,15 @@ static void limits_refuse_every_field_of_a_plan_out_of_range_by_name(void)
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         sound_plan(&plan);
         plan.connects_per_second = rates[i];
-        try_fleet(&plan, "connects_per_second");
+        try_fleet(&plan, "rate_begin");
     }
     sound_plan(&plan);
-    plan.reconnect_min_ms = 100;
-    plan.reconnect_max_ms = 99;
+    plan.group.reconnect_min_ms = 100;
+    plan.group.reconnect_max_ms = 99;
     try_fleet(&plan, "reconnect_max_ms");
     sound_plan(&plan);
-    plan.version = FMX_MQTT_311;
-    plan.password = "secret";
+    plan.group.version = FMX_MQTT_311;
+    plan.group.password = "secret";
     try_fleet(&plan, "password");
     LOOP_EQUAL(loop_files(), files);
 }
@@ -209,33 +207,33 @@ static void limits_refuse_templates_and_addresses_of_a_plan_by_name(void)
     static const char *const names[] = {"nowhere", "127.0.0.1:70000", "127.0.0.1:", "::1:1883",
                                         "[::1:1883"};
     static const char *const bad[] = {"%q"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         sound_plan(&plan);
-        plan.targets = &names[i];
+        plan.group.targets = &names[i];
         try_fleet(&plan, "target");
     }
     sound_plan(&plan);
-    plan.sources = names;
-    plan.sources_count = 1;
+    plan.group.sources = names;
+    plan.group.sources_count = 1;
     try_fleet(&plan, "source");
     sound_plan(&plan);
     plan.filters = bad;
     plan.filters_count = 1;
     try_fleet(&plan, "filter");
     sound_plan(&plan);
-    plan.topic = "a/%";
+    plan.publish.topic = "a/%";
     try_fleet(&plan, "topic");
     sound_plan(&plan);
-    plan.client_id = "%z";
+    plan.group.client_id = "%z";
     try_fleet(&plan, "client_id");
     sound_plan(&plan);
-    plan.username = "%5";
+    plan.group.username = "%5";
     try_fleet(&plan, "username");
     sound_plan(&plan);
-    plan.username = "u";
-    plan.password = "%?";
+    plan.group.username = "u";
+    plan.group.password = "%?";
     try_fleet(&plan, "password");
 }
 
@@ -321,7 +319,7 @@ static void limits_let_two_addresses_and_ipv6_be_served_at_once(void)
 {
     static const char *const listen_both[] = {"127.0.0.1:0", "[::1]:0"};
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     char target[32];
     const char *targets[] = {target};
     int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -345,8 +343,8 @@ static void limits_let_two_addresses_and_ipv6_be_served_at_once(void)
     CU_ASSERT_EQUAL(fmx_gateway_port(gateway, 2), 0);
     snprintf(target, sizeof target, "[::1]:%u", fmx_gateway_port(gateway, 1));
     loop_plan(&plan, 50, "six_%i");
-    plan.targets = targets;
-    plan.targets_count = 1;
+    plan.group.targets = targets;
+    plan.group.targets_count = 1;
     struct fmx_fleet *six = loop_fleet(&plan, 0);
     loop_plan(&plan, 50, "four_%i");
     struct fmx_fleet *four = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
@@ -359,7 +357,7 @@ static void limits_let_two_addresses_and_ipv6_be_served_at_once(void)
 
 /* ── a full table ── */
 
-static void plan_echo(struct fmx_fleet_plan *plan, uint32_t count, const char *filter)
+static void plan_echo(struct loop_plan *plan, uint32_t count, const char *filter)
 {
     static const char *filters[1];
 
@@ -368,15 +366,15 @@ static void plan_echo(struct fmx_fleet_plan *plan, uint32_t count, const char *f
     plan->filters = filters;
     plan->filters_count = 1;
     plan->subscribe_qos = 1;
-    plan->topic = filter;
-    plan->publish_qos = 1;
-    plan->publish_interval_ns = 20 * LOOP_MS_NS;
+    plan->publish.topic = filter;
+    plan->publish.qos = 1;
+    plan->publish.interval_ns = 20 * LOOP_MS_NS;
 }
 
 static void limits_shed_and_count_what_the_table_has_no_room_for(void)
 {
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     loop_gateway_options(&options, 1);
@@ -385,30 +383,32 @@ static void limits_shed_and_count_what_the_table_has_no_room_for(void)
     uint16_t port = fmx_gateway_port(gateway, 0);
     plan_echo(&plan, 60, "echo/%i");
     struct fmx_fleet *earlier = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(earlier).clients_subscribed == 60);
+    LOOP_WAIT(loop_look(earlier).counters.clients_subscribed == 60);
 
     loop_plan(&plan, 90, "rush_%i");
     struct fmx_fleet *rush = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(rush).clients_failed == 50);
-    LOOP_EQUAL(loop_look(rush).clients_open, 40);
+    LOOP_WAIT(loop_look(rush).counters.clients_failed == 50);
+    LOOP_EQUAL(loop_look(rush).counters.clients_open, 40);
     LOOP_EQUAL(loop_stats(gateway).accepts, 100);
     LOOP_EQUAL(loop_stats(gateway).accepts_shed, 50);
     LOOP_EQUAL(loop_stats(gateway).sessions_now, 100);
-    uint64_t before = loop_look(earlier).received;
-    LOOP_WAIT(loop_look(earlier).received > before + 600); /* they go on */
+    uint64_t before = loop_look(earlier).counters.received;
+    LOOP_WAIT(loop_look(earlier).counters.received > before + 600); /* they go on */
     loop_fleet_end(rush);
     LOOP_WAIT(loop_stats(gateway).connections_now == 60);
 
-    plan.client_id = "later_%i";
-    plan.clients_count = 40;
+    plan.group.client_id = "later_%i";
+    plan.group.clients_count = 40;
     struct fmx_fleet *later = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(later).clients_open == 40); /* their room is free again */
+    LOOP_WAIT(loop_look(later).counters.clients_open == 40); /* their room is free again */
     loop_fleet_end(later);
     fmx_fleet_stop(earlier);
     struct fmx_fleet_snapshot end = loop_look(earlier);
-    LOOP_EQUAL(end.clients_lost + end.clients_failed, 0);
-    LOOP_EQUAL(end.received_gap + end.received_duplicate + end.publishes_unacked, 0);
-    LOOP_EQUAL(end.publishes_acked, end.publishes_sent);
+    LOOP_EQUAL(end.counters.clients_lost + end.counters.clients_failed, 0);
+    LOOP_EQUAL(end.counters.received_gap + end.counters.received_duplicate +
+                   end.counters.publishes_unacked,
+               0);
+    LOOP_EQUAL(end.counters.publishes_acked, end.counters.publishes_sent);
     fmx_fleet_close(earlier);
     loop_expect_empty(gateway);
     loop_gateway_end(gateway);
@@ -421,7 +421,7 @@ static void limits_make_more_shards_where_a_ring_may_hold_few_descriptors(void)
     static struct loop_log log;
     struct rlimit limit = {.rlim_cur = FILES_LIMIT, .rlim_max = FILES_LIMIT};
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     struct fmx_gateway *gateway;
     char error[256];
 
@@ -439,20 +439,20 @@ static void limits_make_more_shards_where_a_ring_may_hold_few_descriptors(void)
     CU_ASSERT(loop_log_has(&log, "RLIMIT_NOFILE"));
 
     plan_echo(&plan, 2000, "echo/%i");
-    plan.publish_interval_ns = 1000 * LOOP_MS_NS;
-    plan.mux.log = loop_log_line;
-    plan.mux.log_user = &log;
-    plan.mux.shards_count = 1;
+    plan.publish.interval_ns = 1000 * LOOP_MS_NS;
+    plan.whole.mux.log = loop_log_line;
+    plan.whole.mux.log_user = &log;
+    plan.whole.mux.shards_count = 1;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
     CU_ASSERT(fmx_fleet_shards_count(fleet) >= 2000 / FILES_LIMIT + 1);
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == 2000);
-    LOOP_WAIT(loop_look(fleet).received > 4000);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == 2000);
+    LOOP_WAIT(loop_look(fleet).counters.received > 4000);
     fmx_fleet_stop(fleet);
     struct fmx_fleet_snapshot end = loop_look(fleet);
-    LOOP_EQUAL(end.connects_ok, 2000);
-    LOOP_EQUAL(end.clients_lost + end.clients_failed, 0);
-    LOOP_EQUAL(end.received_gap + end.received_duplicate, 0);
-    LOOP_EQUAL(end.publishes_acked, end.publishes_sent);
+    LOOP_EQUAL(end.counters.connects_ok, 2000);
+    LOOP_EQUAL(end.counters.clients_lost + end.counters.clients_failed, 0);
+    LOOP_EQUAL(end.counters.received_gap + end.counters.received_duplicate, 0);
+    LOOP_EQUAL(end.counters.publishes_acked, end.counters.publishes_sent);
     LOOP_EQUAL(loop_stats(gateway).accepts_shed, 0);
     fmx_fleet_close(fleet);
     loop_expect_empty(gateway);

@@ -181,25 +181,25 @@ static void check_work(void)
 static struct fmx_fleet *devices(struct world *world, bool is_kept, uint64_t seed)
 {
     static const char *const filters[] = {"/%p/%d/user/get"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, DEVICES, NULL);
-    plan.platform.product_key = PK;
-    plan.platform.device_name = "x%i";
-    plan.platform.secret = "secret";
-    plan.platform.auto_subscribe = true;
-    plan.platform.ext = 1;
-    plan.calls.answer = FMX_FLEET_ANSWER_ECHO;
-    plan.version = seed % 2 == 0 ? FMX_MQTT_50 : FMX_MQTT_311;
-    plan.clean = !is_kept;
-    plan.session_expiry_s = is_kept ? 600 : 0;
+    plan.group.platform.product_key = PK;
+    plan.group.platform.device_name = "x%i";
+    plan.group.platform.secret = "secret";
+    plan.group.platform.auto_subscribe = true;
+    plan.group.platform.ext = 1;
+    plan.group.calls.answer = FMX_FLEET_ANSWER_ECHO;
+    plan.group.version = seed % 2 == 0 ? FMX_MQTT_50 : FMX_MQTT_311;
+    plan.group.clean = !is_kept;
+    plan.group.session_expiry_s = is_kept ? 600 : 0;
     plan.filters = filters;
     plan.filters_count = 1;
     plan.subscribe_qos = 1;
-    plan.reconnect_min_ms = 1;
-    plan.reconnect_max_ms = 100;
-    plan.drain_ms = 100;
-    plan.seed = seed;
+    plan.group.reconnect_min_ms = 1;
+    plan.group.reconnect_max_ms = 100;
+    plan.whole.drain_ms = 100;
+    plan.whole.seed = seed;
     return loop_fleet(&plan, world->port);
 }
 

@@ -314,22 +314,22 @@ static void watch_name(void *user, const struct fmx_gateway_message *message)
     atomic_fetch_add(&watch->messages, 1);
 }
 
-static void plan_named(struct fmx_fleet_plan *plan)
+static void plan_named(struct loop_plan *plan)
 {
     loop_plan(plan, NAMED_CLIENTS, "id_%i");
-    plan->first_number = NAMED_FIRST;
-    plan->username = "user_%i";
-    plan->topic = "dev/%c/%u/%i";
-    plan->publish_qos = 1;
-    plan->publish_interval_ns = 5 * LOOP_MS_NS;
-    plan->publishes_max = NAMED_MESSAGES;
+    plan->group.first_number = NAMED_FIRST;
+    plan->group.username = "user_%i";
+    plan->publish.topic = "dev/%c/%u/%i";
+    plan->publish.qos = 1;
+    plan->publish.interval_ns = 5 * LOOP_MS_NS;
+    plan->publish.messages_max = NAMED_MESSAGES;
 }
 
 static void regress_3_fleet_topics_know_client_id_and_user(void)
 {
     static struct name_watch watch;
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     loop_gateway_options(&options, 2);
@@ -351,7 +351,7 @@ static void regress_3_fleet_topics_know_client_id_and_user(void)
 /* ── 4: more filters than Receive Maximum ── */
 
 /* Receive Maximum bounds PUBLISH; SUBSCRIBE was counted too, and the client gave up. */
-static void plan_filters(struct fmx_fleet_plan *plan)
+static void plan_filters(struct loop_plan *plan)
 {
     static char texts[FILTERS][16];
     static const char *filters[FILTERS];
@@ -364,16 +364,16 @@ static void plan_filters(struct fmx_fleet_plan *plan)
     plan->filters = filters;
     plan->filters_count = FILTERS;
     plan->subscribe_qos = 1;
-    plan->topic = "many/0/%i";
-    plan->publish_qos = 1;
-    plan->publish_interval_ns = 0; /* as much as the window lets through */
-    plan->publishes_max = 1000;
+    plan->publish.topic = "many/0/%i";
+    plan->publish.qos = 1;
+    plan->publish.interval_ns = 0; /* as much as the window lets through */
+    plan->publish.messages_max = 1000;
 }
 
 static void regress_4_filters_may_outnumber_receive_maximum(void)
 {
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     loop_gateway_options(&options, 2);
@@ -381,12 +381,12 @@ static void regress_4_filters_may_outnumber_receive_maximum(void)
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     plan_filters(&plan);
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == 3);
-    LOOP_WAIT(loop_look(fleet).publishes_acked == 1000);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == 3);
+    LOOP_WAIT(loop_look(fleet).counters.publishes_acked == 1000);
     struct fmx_fleet_snapshot end = loop_look(fleet);
-    LOOP_EQUAL(end.clients_open, 3);
-    LOOP_EQUAL(end.connects_ok, 3);
-    LOOP_EQUAL(end.subscribes_refused, 0);
+    LOOP_EQUAL(end.counters.clients_open, 3);
+    LOOP_EQUAL(end.counters.connects_ok, 3);
+    LOOP_EQUAL(end.counters.subscribes_refused, 0);
     LOOP_EQUAL(end.causes_count, 0);
     LOOP_EQUAL(loop_stats(gateway).subscriptions_now, 3 * FILTERS);
     loop_fleet_end(fleet);

@@ -29,7 +29,7 @@ static void storm_brings_all_clients_back_after_each_restart(void)
 {
     static const char *const filters[] = {"back/%i"};
     const uint32_t count = LOOP_SIZE(2000, 500);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     uint16_t port = loop_fixed_port();
@@ -37,23 +37,24 @@ static void storm_brings_all_clients_back_after_each_restart(void)
     loop_plan(&plan, count, "back_%i");
     plan.filters = filters;
     plan.filters_count = 1;
-    plan.reconnect_min_ms = 10;
-    plan.reconnect_max_ms = 200;
+    plan.group.reconnect_min_ms = 10;
+    plan.group.reconnect_max_ms = 200;
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == count);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == count);
     for (unsigned round = 0; round < 3; round++) {
         loop_gateway_end(gateway);
-        LOOP_WAIT(loop_look(fleet).clients_open == 0);
-        LOOP_EQUAL(loop_look(fleet).clients_subscribed, 0);
+        LOOP_WAIT(loop_look(fleet).counters.clients_open == 0);
+        LOOP_EQUAL(loop_look(fleet).counters.clients_subscribed, 0);
         gateway = gateway_at(port, 1 + round);
-        LOOP_WAIT(loop_look(fleet).clients_subscribed == count);
+        LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == count);
         LOOP_EQUAL(loop_stats(gateway).sessions_now, count);
         LOOP_EQUAL(loop_stats(gateway).subscriptions_now, count);
     }
     fmx_fleet_stop(fleet);
     struct fmx_fleet_snapshot end = loop_look(fleet);
-    CU_ASSERT(end.connects_ok >= count * 4); /* more: one shard stops a moment before the other */
-    LOOP_EQUAL(end.clients_lost + end.clients_failed, 0);
+    CU_ASSERT(end.counters.connects_ok >=
+              count * 4); /* more: one shard stops a moment before the other */
+    LOOP_EQUAL(end.counters.clients_lost + end.counters.clients_failed, 0);
     fmx_fleet_close(fleet);
     loop_expect_empty(gateway);
     loop_gateway_end(gateway);
@@ -63,7 +64,7 @@ static void storm_releases_clients_that_vanish(void)
 {
     static const char *const filters[] = {"gone/#"};
     const uint32_t count = LOOP_SIZE(1000, 300);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     struct fmx_gateway *gateway = loop_gateway(3);
@@ -71,13 +72,13 @@ static void storm_releases_clients_that_vanish(void)
         loop_plan(&plan, count, "gone_%i");
         plan.filters = filters;
         plan.filters_count = 1;
-        plan.topic = "gone/%i";
-        plan.publish_interval_ns = 5000 * LOOP_MS_NS;
-        plan.linger_zero = true; /* resets, with what is in flight */
-        plan.drain_ms = 0;
+        plan.publish.topic = "gone/%i";
+        plan.publish.interval_ns = 5000 * LOOP_MS_NS;
+        plan.group.linger_zero = true; /* resets, with what is in flight */
+        plan.whole.drain_ms = 0;
         struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-        LOOP_WAIT(loop_look(fleet).clients_subscribed == count);
-        LOOP_WAIT(loop_look(fleet).received > 100);
+        LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == count);
+        LOOP_WAIT(loop_look(fleet).counters.received > 100);
         loop_fleet_end(fleet);
         loop_expect_empty(gateway);
         LOOP_WAIT(loop_stats(gateway).subscriptions_now == 0);
@@ -88,16 +89,17 @@ static void storm_releases_clients_that_vanish(void)
 /* fleet.h: reconnect_min_ms 0 means no reconnect, whatever reconnect_max_ms is. */
 static void storm_does_not_begin_without_a_wait_between_two_connects(void)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     loop_plan(&plan, 20, "once_%i");
-    plan.reconnect_min_ms = 0;
-    plan.reconnect_max_ms = 100;
+    plan.group.reconnect_min_ms = 0;
+    plan.group.reconnect_max_ms = 100;
     struct fmx_fleet *fleet = loop_fleet(&plan, loop_fixed_port()); /* nobody listens there */
     LOOP_WAIT(loop_look(fleet).stats.dials >= 20);
-    LOOP_WAIT(loop_look(fleet).clients_failed == 20 || loop_look(fleet).stats.dials > 1000);
-    LOOP_EQUAL(loop_look(fleet).clients_failed, 20);
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 20 ||
+              loop_look(fleet).stats.dials > 1000);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_failed, 20);
     CU_ASSERT(loop_look(fleet).stats.dials <= 1000);
     loop_fleet_end(fleet);
 }
@@ -115,15 +117,15 @@ static enum fmx_status refuse(void *user, const struct fmx_gateway_session *sess
 static void storm_tells_every_refused_client_why(void)
 {
     struct fmx_gateway_options options;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     loop_gateway_options(&options, 2);
     options.callbacks.on_connect = refuse;
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     loop_plan(&plan, 50, "no_%i");
-    plan.reconnect_min_ms = 1;
-    plan.reconnect_max_ms = 2;
+    plan.group.reconnect_min_ms = 1;
+    plan.group.reconnect_max_ms = 2;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
     LOOP_WAIT(loop_stats(gateway).sessions_refused > LOOP_SIZE(30000, 10000));
     fmx_fleet_stop(fleet);
@@ -154,22 +156,22 @@ static struct fmx_fleet *rival(const struct rivals *rivals, uint32_t count, uint
                                uint16_t port)
 {
     static const char *const filters[] = {"fight/%i", "fight/all"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, count, "same_%i");
-    plan.version = rivals->version;
-    plan.clean = rivals->clean;
-    plan.session_expiry_s = rivals->session_expiry_s;
+    plan.group.version = rivals->version;
+    plan.group.clean = rivals->clean;
+    plan.group.session_expiry_s = rivals->session_expiry_s;
     plan.filters = filters;
     plan.filters_count = 2;
     plan.subscribe_qos = 1;
-    plan.topic = "fight/%i";
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = 20 * LOOP_MS_NS;
-    plan.reconnect_min_ms = 1;
-    plan.reconnect_max_ms = 20;
-    plan.seed = seed;
-    plan.drain_ms = 200;
+    plan.publish.topic = "fight/%i";
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = 20 * LOOP_MS_NS;
+    plan.group.reconnect_min_ms = 1;
+    plan.group.reconnect_max_ms = 20;
+    plan.whole.seed = seed;
+    plan.whole.drain_ms = 200;
     return loop_fleet(&plan, port);
 }
 
@@ -192,12 +194,12 @@ static void let_rivals_fight(const struct rivals *rivals)
     CU_ASSERT(loop_stats(gateway).takeovers > count);
     fmx_fleet_stop(one);
     LOOP_WAIT(loop_stats(gateway).sessions_now == count); /* the other has all of them now */
-    LOOP_WAIT(loop_look(other).clients_subscribed == count);
+    LOOP_WAIT(loop_look(other).counters.clients_subscribed == count);
     LOOP_WAIT(loop_stats(gateway).connections_now == count);
     LOOP_EQUAL(loop_stats(gateway).subscriptions_now, count * 2);
     LOOP_EQUAL(loop_stats(gateway).parked_now, 0);
-    uint64_t before = loop_look(other).received;
-    LOOP_WAIT(loop_look(other).received > before + 2 * count); /* and is served */
+    uint64_t before = loop_look(other).counters.received;
+    LOOP_WAIT(loop_look(other).counters.received > before + 2 * count); /* and is served */
     fmx_fleet_stop(other);
     loop_expect_empty(gateway);
     LOOP_WAIT(loop_stats(gateway).parked_now == (is_kept ? count : 0));
@@ -241,12 +243,12 @@ static void storm_of_takeovers_can_be_stopped_at_any_time(void)
 
 /* ── away ── */
 
-static void plan_keepers(struct fmx_fleet_plan *plan, uint32_t count, enum fmx_version version)
+static void plan_keepers(struct loop_plan *plan, uint32_t count, enum fmx_version version)
 {
     loop_plan(plan, count, "keeper_%i");
-    plan->version = version;
-    plan->clean = false;
-    plan->session_expiry_s = version == FMX_MQTT_50 ? 600 : 0;
+    plan->group.version = version;
+    plan->group.clean = false;
+    plan->group.session_expiry_s = version == FMX_MQTT_50 ? 600 : 0;
     plan->subscribe_qos = 1;
 }
 
@@ -254,26 +256,26 @@ static void plan_keepers(struct fmx_fleet_plan *plan, uint32_t count, enum fmx_v
 static void subscribe_and_leave(uint16_t port, uint32_t count, enum fmx_version version)
 {
     static const char *const filters[] = {"kept/%i/#"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     plan_keepers(&plan, count, version);
     plan.filters = filters;
     plan.filters_count = 1;
     struct fmx_fleet *fleet = loop_fleet(&plan, port);
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == count);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == count);
     loop_fleet_end(fleet);
 }
 
 static struct fmx_fleet *publish_to_keepers(uint16_t port, uint32_t count, uint64_t messages,
                                             uint64_t interval_ms)
 {
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_plan(&plan, count, "author_%i");
-    plan.topic = "kept/%i/x";
-    plan.publish_qos = 1;
-    plan.publish_interval_ns = interval_ms * LOOP_MS_NS;
-    plan.publishes_max = messages;
+    plan.publish.topic = "kept/%i/x";
+    plan.publish.qos = 1;
+    plan.publish.interval_ns = interval_ms * LOOP_MS_NS;
+    plan.publish.messages_max = messages;
     return loop_fleet(&plan, port);
 }
 
@@ -281,7 +283,7 @@ static void keep_for_the_absent(enum fmx_version version, uint32_t shards_count)
 {
     const uint32_t count = LOOP_SIZE(300, 100);
     const uint64_t messages = count * 30ull;
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     struct fmx_gateway *gateway = loop_gateway(shards_count);
@@ -290,19 +292,21 @@ static void keep_for_the_absent(enum fmx_version version, uint32_t shards_count)
     LOOP_WAIT(loop_stats(gateway).parked_now == count);
     for (unsigned round = 1; round <= 2; round++) {
         struct fmx_fleet *authors = publish_to_keepers(port, count, messages, 10);
-        LOOP_WAIT(loop_look(authors).publishes_acked == messages);
+        LOOP_WAIT(loop_look(authors).counters.publishes_acked == messages);
         LOOP_WAIT(loop_stats(gateway).stored_now == messages);
         loop_fleet_end(authors);
         plan_keepers(&plan, count, version);
         struct fmx_fleet *fleet = loop_fleet(&plan, port);
-        LOOP_WAIT(loop_look(fleet).received >= messages);
+        LOOP_WAIT(loop_look(fleet).counters.received >= messages);
         LOOP_WAIT(loop_stats(gateway).pubacks_in == messages * round);
         LOOP_EQUAL(loop_stats(gateway).stored_now, 0);
         LOOP_EQUAL(loop_stats(gateway).parked_now, 0);
         fmx_fleet_stop(fleet);
         struct fmx_fleet_snapshot end = loop_look(fleet);
-        LOOP_EQUAL(end.received, messages);
-        LOOP_EQUAL(end.received_duplicate + end.received_gap + end.received_foreign, 0);
+        LOOP_EQUAL(end.counters.received, messages);
+        LOOP_EQUAL(end.counters.received_duplicate + end.counters.received_gap +
+                       end.counters.received_foreign,
+                   0);
         fmx_fleet_close(fleet);
         LOOP_WAIT(loop_stats(gateway).parked_now == count);
     }
@@ -326,7 +330,7 @@ static void storm_loses_no_message_while_receivers_come_and_go(void)
 {
     const uint32_t count = 50;
     const uint64_t messages = LOOP_SIZE(20000, 8000);
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
     uint64_t received = 0;
 
     loop_begin();
@@ -336,27 +340,27 @@ static void storm_loses_no_message_while_receivers_come_and_go(void)
     struct fmx_fleet *authors = publish_to_keepers(port, count, messages, 5);
     bool is_last = false;
     while (!is_last) {
-        is_last = loop_look(authors).publishes_acked == messages;
+        is_last = loop_look(authors).counters.publishes_acked == messages;
         plan_keepers(&plan, count, FMX_MQTT_50);
-        plan.drain_ms = 0;
+        plan.whole.drain_ms = 0;
         struct fmx_fleet *fleet = loop_fleet(&plan, port);
-        LOOP_WAIT(loop_look(fleet).clients_open == count);
+        LOOP_WAIT(loop_look(fleet).counters.clients_open == count);
         if (is_last) {
-            LOOP_WAIT(loop_look(fleet).received + received >= messages);
+            LOOP_WAIT(loop_look(fleet).counters.received + received >= messages);
         } else {
             loop_pause_ms(100);
         }
         fmx_fleet_stop(fleet);
         struct fmx_fleet_snapshot end = loop_look(fleet);
-        LOOP_EQUAL(end.received_gap, 0);
-        LOOP_EQUAL(end.received_duplicate, 0);
-        received += end.received;
+        LOOP_EQUAL(end.counters.received_gap, 0);
+        LOOP_EQUAL(end.counters.received_duplicate, 0);
+        received += end.counters.received;
         fmx_fleet_close(fleet);
         LOOP_WAIT(loop_stats(gateway).connections_now <= count);
     }
     CU_ASSERT(received >= messages);
     LOOP_EQUAL(loop_stats(gateway).dropped_qos1, 0);
-    LOOP_EQUAL(loop_look(authors).publishes_unacked, 0);
+    LOOP_EQUAL(loop_look(authors).counters.publishes_unacked, 0);
     loop_fleet_end(authors);
     LOOP_WAIT(loop_stats(gateway).parked_now == count);
     loop_expect_empty(gateway);
@@ -367,16 +371,16 @@ static void storm_loses_no_message_while_receivers_come_and_go(void)
 static void storm_forgets_sessions_whose_time_is_over(void)
 {
     static const char *const filters[] = {"kept/%i/#"};
-    struct fmx_fleet_plan plan;
+    struct loop_plan plan;
 
     loop_begin();
     struct fmx_gateway *gateway = loop_gateway(3);
     plan_keepers(&plan, 100, FMX_MQTT_50);
-    plan.session_expiry_s = 1;
+    plan.group.session_expiry_s = 1;
     plan.filters = filters;
     plan.filters_count = 1;
     struct fmx_fleet *fleet = loop_fleet(&plan, fmx_gateway_port(gateway, 0));
-    LOOP_WAIT(loop_look(fleet).clients_subscribed == 100);
+    LOOP_WAIT(loop_look(fleet).counters.clients_subscribed == 100);
     loop_fleet_end(fleet);
     struct fmx_fleet *authors = publish_to_keepers(fmx_gateway_port(gateway, 0), 100, 1000, 1);
     LOOP_WAIT(loop_look(authors).finished);

@@ -144,35 +144,78 @@ void loop_gateway_end(struct fmx_gateway *gateway)
     fmx_gateway_close(gateway);
 }
 
-void loop_plan(struct fmx_fleet_plan *plan, uint32_t clients_count, const char *client_id)
+void loop_plan(struct loop_plan *plan, uint32_t clients_count, const char *client_id)
 {
-    fmx_fleet_plan_init(plan);
-    plan->mux.log = write_warning;
-    plan->mux.log_level = FMX_LOG_WARN;
-    plan->mux.shards_count = clients_count > 1 ? 2 : 1;
-    plan->clients_count = clients_count;
-    plan->client_id = client_id;
-    plan->connects_per_second = 0;
-    plan->connect_timeout_ms = 60000;
-    plan->drain_ms = DRAIN_MS;
+    memset(plan, 0, sizeof *plan);
+    fmx_fleet_plan_init(&plan->whole);
+    fmx_fleet_group_init(&plan->group);
+    fmx_fleet_publish_init(&plan->publish);
+    plan->whole.mux.log = write_warning;
+    plan->whole.mux.log_level = FMX_LOG_WARN;
+    plan->whole.mux.shards_count = clients_count > 1 ? 2 : 1;
+    plan->group.clients_count = clients_count;
+    plan->group.client_id = client_id != NULL ? client_id : plan->group.client_id;
+    plan->group.connect_timeout_ms = 60000;
+    plan->group.reconnect_min_ms = 0;
+    plan->whole.drain_ms = DRAIN_MS;
 }
 
-struct fmx_fleet *loop_fleet(struct fmx_fleet_plan *plan, uint16_t port)
+static void join_subscribes(struct loop_plan *plan)
+{
+    for (size_t i = 0; i < plan->filters_count && i <= FMX_FLEET_SUBSCRIBES_MAX; i++) {
+        fmx_fleet_subscribe_init(&plan->subscribes[i]);
+        plan->subscribes[i].filter = plan->filters[i];
+        plan->subscribes[i].qos = plan->subscribe_qos;
+    }
+    plan->group.subscribes = plan->subscribes;
+    plan->group.subscribes_count = plan->filters_count;
+}
+
+static void join_publish(struct loop_plan *plan)
+{
+    if (plan->publish.interval_ns == 0) {
+        plan->publish.schedule = FMX_FLEET_CLOSED_LOOP;
+    }
+    plan->group.publishes = &plan->publish;
+    plan->group.publishes_count = plan->publish.topic != NULL || plan->publish.thing_model;
+}
+
+const struct fmx_fleet_plan *loop_plan_join(struct loop_plan *plan)
+{
+    join_subscribes(plan);
+    join_publish(plan);
+    plan->joined = plan->group;
+    if (plan->group.reconnect_min_ms > 0) {
+        plan->joined.reconnect = FMX_FLEET_RECONNECT_EXPONENTIAL;
+    } else {
+        plan->joined.reconnect_min_ms = 1; /* it does not count */
+    }
+    fmx_fleet_stage_init(&plan->stages[0], FMX_FLEET_RAMP);
+    fmx_fleet_stage_init(&plan->stages[1], FMX_FLEET_HOLD);
+    plan->stages[0].rate_begin = plan->stages[0].rate_end = plan->connects_per_second;
+    plan->whole.groups = &plan->joined;
+    plan->whole.groups_count = 1;
+    plan->whole.stages = plan->stages;
+    plan->whole.stages_count = 2;
+    return &plan->whole;
+}
+
+struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port)
 {
     struct fmx_fleet *fleet;
     char error[256] = "";
     char target[32];
     const char *targets[] = {target};
 
-    if (plan->targets_count == 0) {
+    if (plan->group.targets_count == 0) {
         snprintf(target, sizeof target, "127.0.0.1:%u", port);
-        plan->targets = targets;
-        plan->targets_count = 1;
+        plan->group.targets = targets;
+        plan->group.targets_count = 1;
     }
-    enum fmx_status status = fmx_fleet_open(plan, &fleet, error, sizeof error);
-    if (plan->targets == targets) { /* it does not outlive this call */
-        plan->targets = NULL;
-        plan->targets_count = 0;
+    enum fmx_status status = fmx_fleet_open(loop_plan_join(plan), &fleet, error, sizeof error);
+    if (plan->group.targets == targets) { /* it does not outlive this call */
+        plan->group.targets = NULL;
+        plan->group.targets_count = 0;
     }
     if (status != FMX_OK) {
         fprintf(stderr, "fleet does not open: %s: %s\n", fmx_status_name(status), error);
@@ -190,8 +233,21 @@ struct fmx_fleet_snapshot loop_look(const struct fmx_fleet *fleet)
 {
     struct fmx_fleet_snapshot snapshot;
 
-    fmx_fleet_snapshot(fleet, &snapshot);
+    fmx_fleet_snapshot(fleet, FMX_FLEET_ALL, &snapshot);
     return snapshot;
+}
+
+struct fmx_latency loop_latency(const struct fmx_fleet *fleet, enum fmx_fleet_latency latency)
+{
+    struct fmx_distribution *distribution = malloc(sizeof *distribution);
+    struct fmx_latency summary;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(distribution);
+    fmx_distribution_init(distribution);
+    fmx_fleet_distribution(fleet, FMX_FLEET_ALL, latency, distribution);
+    fmx_distribution_summary(distribution, &summary);
+    free(distribution);
+    return summary;
 }
 
 void loop_fleet_end(struct fmx_fleet *fleet)

@@ -88,13 +88,34 @@ void loop_expect_empty(const struct fmx_gateway *gateway);
 
 void loop_gateway_end(struct fmx_gateway *gateway);
 
+/*
+ * A plan of one group with at most one topic; loop_fleet puts it together. Reconnecting is on if
+ * group.reconnect_min_ms is not 0, and it is a closed loop if publish.interval_ns is.
+ */
+struct loop_plan {
+    struct fmx_fleet_plan whole;
+    struct fmx_fleet_group group;
+    struct fmx_fleet_publish publish; /* if it has a topic, or posts */
+    double connects_per_second;       /* 0: as fast as it goes */
+    const fmx_template *filters;
+    size_t filters_count;
+    uint8_t subscribe_qos;
+    struct fmx_fleet_group joined; /* loop_plan_join's, as are the next two */
+    struct fmx_fleet_subscribe subscribes[FMX_FLEET_SUBSCRIBES_MAX + 1];
+    struct fmx_fleet_stage stages[2];
+};
+
 /* Defaults, connects at full speed, no log but warnings. */
-void loop_plan(struct fmx_fleet_plan *plan, uint32_t clients_count, const char *client_id);
+void loop_plan(struct loop_plan *plan, uint32_t clients_count, const char *client_id);
+
+/* The plan for the library; it points into `plan`. */
+const struct fmx_fleet_plan *loop_plan_join(struct loop_plan *plan);
 
 /* Opens towards 127.0.0.1:port and starts; ends the case if that fails. */
-struct fmx_fleet *loop_fleet(struct fmx_fleet_plan *plan, uint16_t port);
+struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port);
 
 struct fmx_fleet_snapshot loop_look(const struct fmx_fleet *fleet);
+struct fmx_latency loop_latency(const struct fmx_fleet *fleet, enum fmx_fleet_latency latency);
 void loop_fleet_end(struct fmx_fleet *fleet);
 
 /* A port that the system gives to nobody by itself, free at the moment. */

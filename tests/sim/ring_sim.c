@@ -57,7 +57,7 @@ struct op {
     struct sockaddr_in6 *name;
     struct iovec parts[FMX_RING_PARTS_MAX];
     unsigned parts_count;
-    size_t bytes;
+    size_t bytes; /* of a send; of a receive: of one that ends with its first bytes, the most */
     size_t done;
     uint64_t checksum;
     unsigned steps_left;  /* until it may go on; UINT_MAX: never */
@@ -211,7 +211,8 @@ static bool deliver(struct fmx_ring *ring, struct op *op)
     ring->lent_first = (ring->lent_first + 1) % ring->options.buffers_count;
     ring->lent_count--;
     ring->hands[buffer] = WITH_ENGINE;
-    size_t bytes = read_size(fmx_world_held(from), ring->options.buffer_bytes);
+    size_t most = op->bytes > 0 ? op->bytes : ring->options.buffer_bytes;
+    size_t bytes = read_size(fmx_world_held(from), (uint32_t)most);
     memcpy(ring->buffer_bytes + (size_t)buffer * ring->options.buffer_bytes,
            from->data + from->begin, bytes);
     from->begin += bytes;
@@ -219,7 +220,7 @@ static bool deliver(struct fmx_ring *ring, struct op *op)
     if (from->begin == from->end) {
         from->begin = from->end = 0;
     }
-    bool ends = fmx_sim_chance(fmx_world.temper.recv_ends);
+    bool ends = op->bytes > 0 || fmx_sim_chance(fmx_world.temper.recv_ends);
     complete(ring, op->tag, (int32_t)bytes, buffer, !ends);
     if (ends) {
         free_op(op);
@@ -537,6 +538,16 @@ void fmx_ring_prep_accept(struct fmx_ring *ring, int listen_fd, uint64_t tag)
 void fmx_ring_prep_recv(struct fmx_ring *ring, uint32_t file, uint64_t tag)
 {
     fill(ring, RECV, tag)->file = file;
+}
+
+void fmx_ring_prep_recv_once(struct fmx_ring *ring, uint32_t file, uint32_t bytes_max, uint64_t tag)
+{
+    struct op *op = fill(ring, RECV, tag);
+
+    fmx_world_demand(bytes_max > 0 && bytes_max <= ring->options.buffer_bytes,
+                     "a receive of more than a buffer", tag);
+    op->file = file;
+    op->bytes = bytes_max;
 }
 
 void fmx_ring_prep_connect(struct fmx_ring *ring, uint32_t file, const struct sockaddr *address,

@@ -12,26 +12,44 @@
 
 static char long_text[2048];
 
-static void sound_plan(struct fmx_fleet_plan *plan, struct fmx_tls_client *tls)
+/* A plan of one group with TLS. */
+struct world {
+    struct fmx_fleet_plan plan;
+    struct fmx_fleet_group group;
+    struct fmx_tls_client tls;
+};
+
+static void sound_world(struct world *world)
 {
     static const char *const targets[] = {"127.0.0.1:8883"};
+    struct fmx_fleet_group *group = &world->group;
 
     memset(long_text, 'x', sizeof long_text - 1);
-    fmx_fleet_plan_init(plan);
-    fmx_tls_client_init(tls);
-    plan->targets = targets;
-    plan->targets_count = 1;
-    plan->platform.product_key = "pk";
-    plan->platform.secret = "secret";
-    plan->tls = tls;
+    fmx_fleet_plan_init(&world->plan);
+    fmx_fleet_group_init(group);
+    fmx_tls_client_init(&world->tls);
+    world->plan.groups = group;
+    world->plan.groups_count = 1;
+    group->targets = targets;
+    group->targets_count = 1;
+    group->platform.product_key = "pk";
+    group->platform.secret = "secret";
+    group->tls = &world->tls;
+}
+
+static enum fmx_status check(const struct world *world)
+{
+    char error[ERROR_BYTES];
+
+    return fmx_fleet_plan_check(&world->plan, error, sizeof error);
 }
 
 /* ── what is refused ── */
 
 #define SPOIL(name, ...)                                                                           \
-    static void spoil_##name(struct fmx_fleet_plan *plan, struct fmx_tls_client *tls)              \
+    static void spoil_##name(struct world *world)                                                  \
     {                                                                                              \
-        (void)plan;                                                                                \
+        struct fmx_tls_client *tls = &world->tls;                                                  \
         (void)tls;                                                                                 \
         __VA_ARGS__                                                                                \
     }
@@ -64,22 +82,22 @@ SPOIL(long_identity, tls->psk = FMX_TLS_PSK_GIVEN; tls->psk_identity = long_text
 SPOIL(identity_text, tls->psk = FMX_TLS_PSK_GIVEN; tls->psk_identity = "%q"; tls->psk_key = "00";)
 SPOIL(stray_identity, tls->psk_identity = "a";)
 SPOIL(stray_key, tls->psk = FMX_TLS_PSK_SDK; tls->psk_key = "00";)
-SPOIL(no_device, tls->psk = FMX_TLS_PSK_SECRET; plan->platform.product_key = NULL;)
-SPOIL(registering, tls->psk = FMX_TLS_PSK_SDK; plan->platform.product_secret = "s";
-      plan->platform.registration = FMX_FLEET_REGISTER_KNOWN;)
+SPOIL(no_device, tls->psk = FMX_TLS_PSK_SECRET; world->group.platform.product_key = NULL;)
+SPOIL(registering, tls->psk = FMX_TLS_PSK_SDK; world->group.platform.product_secret = "s";
+      world->group.platform.registration = FMX_FLEET_REGISTER_KNOWN;)
 SPOIL(sdk_names, tls->psk = FMX_TLS_PSK_SDK;
-      plan->platform.product_key = "a_product_key_of_thirty_two_byte";
-      plan->platform.device_name = "a_device_name_of_sixty_bytes_as_long_as_it_may_be_%i";)
+      world->group.platform.product_key = "a_product_key_of_thirty_two_byte";
+      world->group.platform.device_name = "a_device_name_of_sixty_bytes_as_long_as_it_may_be_%i";)
 SPOIL(resume, tls->resume = 1.01;)
 SPOIL(resume_nan, tls->resume = (double)NAN;)
 SPOIL(record, tls->record_bytes_max = 511;)
 SPOIL(large_record, tls->record_bytes_max = 16385;)
-SPOIL(workers, plan->tls_limits.workers = 65;)
-SPOIL(budget, plan->tls_limits.turn_budget_us = 49;)
-SPOIL(partial, plan->tls_limits.partial_record_timeout_ms = 99;)
+SPOIL(workers, world->plan.tls_limits.workers = 65;)
+SPOIL(budget, world->plan.tls_limits.turn_budget_us = 49;)
+SPOIL(partial, world->plan.tls_limits.partial_record_timeout_ms = 99;)
 
 static const struct {
-    void (*spoil)(struct fmx_fleet_plan *plan, struct fmx_tls_client *tls);
+    void (*spoil)(struct world *world);
     const char *field;
     const char *fix;
 } refusals[] = {
@@ -123,17 +141,16 @@ static const struct {
 
 static void tls_that_cannot_be_is_refused_with_field_and_fix(void)
 {
-    struct fmx_fleet_plan plan;
-    struct fmx_tls_client tls;
+    struct world world;
     char error[ERROR_BYTES];
 
-    sound_plan(&plan, &tls);
-    CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
+    sound_world(&world);
+    CU_ASSERT_EQUAL(check(&world), FMX_OK);
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        sound_plan(&plan, &tls);
-        refusals[i].spoil(&plan, &tls);
+        sound_world(&world);
+        refusals[i].spoil(&world);
         error[0] = '\0';
-        if (fmx_fleet_plan_check(&plan, error, sizeof error) != FMX_E_OPTION ||
+        if (fmx_fleet_plan_check(&world.plan, error, sizeof error) != FMX_E_OPTION ||
             strstr(error, refusals[i].field) == NULL || strstr(error, refusals[i].fix) == NULL) {
             fprintf(stderr, "refusal %zu, of %s: '%s'\n", i, refusals[i].field, error);
             CU_FAIL("TLS that cannot be is refused");
@@ -143,56 +160,64 @@ static void tls_that_cannot_be_is_refused_with_field_and_fix(void)
 
 static void what_devices_do_is_allowed(void)
 {
-    struct fmx_fleet_plan plan;
-    struct fmx_tls_client tls;
-    char error[ERROR_BYTES];
+    struct world world;
+    struct fmx_tls_client *tls = &world.tls;
 
-    sound_plan(&plan, &tls);
-    tls.cert = "certs/%p/%d.crt";
-    tls.key = "certs/%p/%d.key";
-    CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
-    tls.cert = tls.key = "100%%.pem";
-    CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
-    tls.cert = "%i.crt"; /* certificates of their own, one key */
-    CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
-    tls.cert = tls.key = NULL;
+    sound_world(&world);
+    tls->cert = "certs/%p/%d.crt";
+    tls->key = "certs/%p/%d.key";
+    CU_ASSERT_EQUAL(check(&world), FMX_OK);
+    tls->cert = tls->key = "100%%.pem";
+    CU_ASSERT_EQUAL(check(&world), FMX_OK);
+    tls->cert = "%i.crt"; /* certificates of their own, one key */
+    CU_ASSERT_EQUAL(check(&world), FMX_OK);
+    tls->cert = tls->key = NULL;
     for (enum fmx_tls_psk psk = FMX_TLS_PSK_SDK; psk <= FMX_TLS_PSK_SECRET; psk++) {
-        tls.psk = psk; /* tls.max stays above 1.2 */
-        CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
+        tls->psk = psk; /* tls.max stays above 1.2 */
+        CU_ASSERT_EQUAL(check(&world), FMX_OK);
     }
-    tls.psk = FMX_TLS_PSK_GIVEN;
-    tls.psk_identity = "%u-%i";
-    tls.psk_key = "00FFaa";
-    plan.platform.product_key = NULL;
-    plan.username = "user";
-    CU_ASSERT_EQUAL(fmx_fleet_plan_check(&plan, error, sizeof error), FMX_OK);
+    tls->psk = FMX_TLS_PSK_GIVEN;
+    tls->psk_identity = "%u-%i";
+    tls->psk_key = "00FFaa";
+    world.group.platform.product_key = NULL;
+    world.group.username = "user";
+    CU_ASSERT_EQUAL(check(&world), FMX_OK);
 }
 
 /* ── what becomes of the rest of the plan ── */
 
+static void say_nothing(void *user, enum fmx_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
 static void look_at_defaults(struct fmx_fleet_plan *plan, uint32_t inflight, int secure_mode)
 {
     struct fmx_fleet fleet = {0};
+    char error[ERROR_BYTES] = "";
 
-    CU_ASSERT(fmx_fleet_plan_copy(&fleet, plan));
+    CU_ASSERT_EQUAL(fmx_fleet_teams_open(&fleet, plan, error, sizeof error), FMX_OK);
     CU_ASSERT_EQUAL(fleet.plan.connects_inflight_max, inflight);
-    CU_ASSERT_EQUAL(fleet.plan.platform.secure_mode, secure_mode);
-    fmx_fleet_plan_wipe(&fleet);
+    CU_ASSERT_EQUAL(fleet.teams[0].plan.platform.secure_mode, secure_mode);
+    fmx_fleet_teams_close(&fleet);
 }
 
 static void what_is_left_open_follows_the_channel(void)
 {
-    struct fmx_fleet_plan plan;
-    struct fmx_tls_client tls;
+    struct world world;
 
-    sound_plan(&plan, &tls);
-    look_at_defaults(&plan, 128, 2);
-    plan.tls = NULL;
-    look_at_defaults(&plan, 1024, 3);
-    plan.tls = &tls;
-    plan.connects_inflight_max = 7;
-    plan.platform.secure_mode = 3;
-    look_at_defaults(&plan, 7, 3);
+    sound_world(&world);
+    world.tls.insecure = true; /* no authorities are read */
+    world.plan.mux.log = say_nothing;
+    look_at_defaults(&world.plan, 128, 2);
+    world.group.tls = NULL;
+    look_at_defaults(&world.plan, 1024, 3);
+    world.group.tls = &world.tls;
+    world.plan.connects_inflight_max = 7;
+    world.group.platform.secure_mode = 3;
+    look_at_defaults(&world.plan, 7, 3);
 }
 
 /* ── PSKs ── */
@@ -200,7 +225,7 @@ static void what_is_left_open_follows_the_channel(void)
 struct psk_case {
     enum fmx_tls_psk psk;
     const char *product_key;
-    uint32_t index;
+    uint32_t number;
     const char *identity;
     const char *key;
 };
@@ -216,17 +241,18 @@ static const struct psk_case psk_cases[] = {
 static void look_at_psk(const struct psk_case *wanted)
 {
     struct fmx_fleet_tls shared = {.psk_key = "key", .psk_key_bytes = 3};
-    struct fmx_fleet fleet = {.tls = &shared};
+    static struct fmx_fleet_team team;
     struct fmx_fleet_psk psk;
 
-    fmx_fleet_plan_init(&fleet.plan);
+    fmx_fleet_group_init(&team.plan);
     fmx_tls_client_init(&shared.options);
-    fleet.plan.tls = &shared.options;
-    fleet.plan.platform.product_key = wanted->product_key;
-    fleet.plan.platform.secret = "secret";
+    team.tls = &shared;
+    team.plan.tls = &shared.options;
+    team.plan.platform.product_key = wanted->product_key;
+    team.plan.platform.secret = "secret";
     shared.options.psk = wanted->psk;
     shared.options.psk_identity = "%c:%n";
-    CU_ASSERT_EQUAL_FATAL(fmx_fleet_psk_of(&fleet, wanted->index, &psk), FMX_OK);
+    CU_ASSERT_EQUAL_FATAL(fmx_fleet_psk_of(&team, wanted->number, &psk), FMX_OK);
     const fmx_slice identity = {.data = psk.identity, .bytes = psk.identity_bytes};
     const fmx_slice key = {.data = psk.key, .bytes = psk.key_bytes};
     if (!fmx_slice_equal(identity, fmx_slice_of(wanted->identity)) ||
@@ -257,38 +283,39 @@ static bool find_device(void *user, uint32_t number, struct fmx_fleet_device *ou
 static void a_device_that_cannot_have_a_psk_is_told(void)
 {
     struct fmx_fleet_tls shared = {0};
-    struct fmx_fleet fleet = {.tls = &shared};
+    static struct fmx_fleet_team team;
     struct fmx_fleet_psk psk;
 
-    fmx_fleet_plan_init(&fleet.plan);
-    fleet.plan.tls = &shared.options;
-    fleet.plan.platform.device = find_device;
+    fmx_fleet_group_init(&team.plan);
+    team.tls = &shared;
+    team.plan.tls = &shared.options;
+    team.plan.platform.device = find_device;
     shared.options.psk = FMX_TLS_PSK_SDK;
-    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&fleet, 0, &psk), FMX_OK); /* 128 bytes */
+    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&team, 0, &psk), FMX_OK); /* 128 bytes */
     CU_ASSERT_EQUAL(psk.identity_bytes, 128);
-    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&fleet, 1, &psk), FMX_TLS_PSK); /* one more */
+    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&team, 1, &psk), FMX_TLS_PSK); /* one more */
     shared.options.psk = FMX_TLS_PSK_SECRET;
-    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&fleet, 1, &psk), FMX_OK);
-    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&fleet, 3, &psk), FMX_TLS_PSK); /* without a secret */
-    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&fleet, 4, &psk), FMX_E_ARGUMENT);
+    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&team, 1, &psk), FMX_OK);
+    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&team, 3, &psk), FMX_TLS_PSK); /* without a secret */
+    CU_ASSERT_EQUAL(fmx_fleet_psk_of(&team, 4, &psk), FMX_E_ARGUMENT);
 }
 
 /* ── texts ── */
 
 static void texts_are_filled_in_for_any_client(void)
 {
-    struct fmx_fleet_plan plan;
-    struct fmx_tls_client tls;
+    struct world world;
+    struct fmx_fleet_group *group = &world.group;
     uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
     fmx_slice text;
 
-    sound_plan(&plan, &tls);
-    CU_ASSERT(fmx_fleet_fill_any(&plan, 4, "%p/%d/%i/%n/%u/%c.%%", filled, &text));
+    sound_world(&world);
+    CU_ASSERT(fmx_fleet_fill_any(group, 4, "%p/%d/%i/%n/%u/%c.%%", filled, &text));
     CU_ASSERT(fmx_slice_equal(text, fmx_slice_of("pk/device_5/5/4/device_5&pk/pk.device_5.%")));
-    plan.platform.product_key = NULL;
-    plan.platform.device = find_device;
-    CU_ASSERT(fmx_fleet_fill_any(&plan, 9, "%i", filled, &text)); /* nobody is asked */
-    CU_ASSERT_FALSE(fmx_fleet_fill_any(&plan, 9, "%d", filled, &text));
+    group->platform.product_key = NULL;
+    group->platform.device = find_device;
+    CU_ASSERT(fmx_fleet_fill_any(group, 9, "%i", filled, &text)); /* nobody is asked */
+    CU_ASSERT_FALSE(fmx_fleet_fill_any(group, 9, "%d", filled, &text));
     CU_ASSERT(fmx_template_has_variables("%i") && fmx_template_has_variables("%%%n"));
     CU_ASSERT_FALSE(fmx_template_has_variables("100%%") || fmx_template_has_variables("a"));
 }

@@ -322,6 +322,19 @@ static void session_asks_for_no_time_without_keepalive_or_before_open(void)
     CU_ASSERT_EQUAL(actions.todo, 0);
 }
 
+static void client_that_is_mute_says_nothing_by_itself_and_is_not_ended_for_it(void)
+{
+    struct fmx_session session;
+    struct fmx_actions actions;
+    struct fmx_packet last;
+
+    open_client(&session, FMX_MQTT_50);
+    fmx_session_mute(&session);
+    CU_ASSERT_EQUAL(fmx_session_on_time(&session, S(1000000), 0, 0, &actions), UINT64_MAX);
+    CU_ASSERT_EQUAL(actions.todo, 0);
+    CU_ASSERT_FALSE(fmx_session_end(&session, FMX_E_DONE, (fmx_slice){0}, &last));
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(client_announces_its_limits_in_5_only),
     FMX_TEST_CASE(client_wants_connack_first),
@@ -341,6 +354,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(client_pings_after_a_quiet_keepalive),
     FMX_TEST_CASE(client_closes_when_no_answer_comes_although_it_goes_on_sending),
     FMX_TEST_CASE(session_asks_for_no_time_without_keepalive_or_before_open),
+    FMX_TEST_CASE(client_that_is_mute_says_nothing_by_itself_and_is_not_ended_for_it),
 };
 
 int main(int argc, char **argv)

@@ -615,7 +615,8 @@ static void session_is_resumed_at_each_version(void)
         server.min = FMX_TLS_10;
         struct world world = world_of(&server, versions[i]);
         CU_ASSERT_FALSE(resumes(&world));
-        CU_ASSERT_PTR_NOT_NULL(world.session);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(world.session);
+        CU_ASSERT_EQUAL(fmx_tls_session_is_used_once(world.session), versions[i] == FMX_TLS_13);
         CU_ASSERT_TRUE(resumes(&world));
         CU_ASSERT_TRUE(resumes(&world));
         end_world(&world);

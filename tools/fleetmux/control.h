@@ -39,9 +39,10 @@ void control_unlisten(struct control_socket *socket);
 
 /*
  * Connects to `path`, or to the first usual place where somebody answers; only to a process of this
- * user or of root. Returns a descriptor, or −1: `error`, of 512 bytes, says why not.
+ * user or of root. `peer` is what is looked for, in words. Returns a descriptor, or −1: `error`, of
+ * 512 bytes, says why not.
  */
-int control_connect(const char *path, char *error);
+int control_connect(const char *path, const char *peer, char *error);
 
 /* control.c: the server ----------------------------------------------------------------------- */
 

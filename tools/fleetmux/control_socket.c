@@ -223,7 +223,7 @@ static bool is_ours(int fd)
            (peer.uid == geteuid() || peer.uid == 0 || geteuid() == 0);
 }
 
-static int connect_to(const char *path, char *error)
+static int connect_to(const char *path, const char *peer, char *error)
 {
     struct sockaddr_un address;
 
@@ -232,7 +232,7 @@ static int connect_to(const char *path, char *error)
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        snprintf(error, ERROR_BYTES, "no gateway answers at '%s': %s", path, strerror(errno));
+        snprintf(error, ERROR_BYTES, "no %s answers at '%s': %s", peer, path, strerror(errno));
     } else if (!is_ours(fd)) {
         snprintf(error, ERROR_BYTES, "'%s' belongs to another user's process", path);
     } else {
@@ -242,16 +242,16 @@ static int connect_to(const char *path, char *error)
     return -1;
 }
 
-int control_connect(const char *path, char *error)
+int control_connect(const char *path, const char *peer, char *error)
 {
     if (strcmp(path, CONTROL_PATH_AUTO) != 0) {
-        return connect_to(path, error);
+        return connect_to(path, peer, error);
     }
     char places[ERROR_BYTES / 2] = "";
     size_t used = 0;
     for (unsigned index = 0; usual_path(index) != NULL; index++) {
         const char *usual = usual_path(index);
-        int fd = connect_to(usual, error);
+        int fd = connect_to(usual, peer, error);
         if (fd >= 0) {
             return fd;
         }
@@ -259,7 +259,7 @@ int control_connect(const char *path, char *error)
                                  usual);
         used = used < sizeof(places) ? used : sizeof(places) - 1;
     }
-    snprintf(error, ERROR_BYTES,
-             "no gateway answers at %s; is one running, and is --control right?", places);
+    snprintf(error, ERROR_BYTES, "no %s answers at %s; is one running, and is --control right?",
+             peer, places);
     return -1;
 }

@@ -313,7 +313,7 @@ static int run(void)
     struct ctl_client client;
     char error[FLAG_ERROR_BYTES] = "";
 
-    if (!ctl_client_open(&client, settings.control, error)) {
+    if (!ctl_client_open(&client, settings.control, "gateway", error)) {
         return no_gateway(error);
     }
     json_object *ask = ctl_ask_make(&settings, error);

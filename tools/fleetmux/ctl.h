@@ -33,15 +33,16 @@ struct json_object;
 /* ctl_ask.c: the request as JSON; NULL: `error`, of FLAG_ERROR_BYTES. Reads standard input. */
 struct json_object *ctl_ask_make(const struct ctl_settings *settings, char *error);
 
-/* ctl_client.c: a connection to the gateway. */
+/* ctl_client.c: a connection to a gateway, or to a fleet. */
 struct ctl_client {
     int fd;
+    const char *peer; /* "gateway", "fleet" */
     char *text;
     size_t room;
 };
 
 /* False: `error`, of FLAG_ERROR_BYTES. */
-bool ctl_client_open(struct ctl_client *client, const char *path, char *error);
+bool ctl_client_open(struct ctl_client *client, const char *path, const char *peer, char *error);
 
 /* Asks and waits for the answer, which is the caller's; NULL: `error`. */
 struct json_object *ctl_client_ask(struct ctl_client *client, struct json_object *ask, char *error);

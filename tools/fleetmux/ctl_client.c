@@ -1,5 +1,5 @@
 /*
- * ctl_client — one question to the gateway and its answer
+ * ctl_client — one question to a gateway or a fleet and its answer
  *
  * Threads:        one
  * Limits:         answers up to ANSWER_BYTES_MAX
@@ -18,9 +18,9 @@
 #define ANSWER_BYTES_MAX (64U << 20)
 #define FIRST_BYTES      65536U
 
-bool ctl_client_open(struct ctl_client *client, const char *path, char *error)
+bool ctl_client_open(struct ctl_client *client, const char *path, const char *peer, char *error)
 {
-    *client = (struct ctl_client){.fd = control_connect(path, error)};
+    *client = (struct ctl_client){.fd = control_connect(path, peer, error), .peer = peer};
     return client->fd >= 0;
 }
 
@@ -99,7 +99,7 @@ json_object *ctl_client_ask(struct ctl_client *client, json_object *ask, char *e
         answer = json_tokener_parse(client->text);
     }
     if (answer == NULL) {
-        snprintf(error, FLAG_ERROR_BYTES, "the gateway ended before it had answered");
+        snprintf(error, FLAG_ERROR_BYTES, "the %s ended before it had answered", client->peer);
     }
     return answer;
 }

@@ -45,6 +45,7 @@ void flags_begin(struct flag_set *set)
 {
     memset(set->is_given, 0, sizeof(set->is_given));
     set->operands_count = 0;
+    set->notes_count = 0;
     set->error[0] = '\0';
 }
 
@@ -64,20 +65,53 @@ static bool *given(struct flag_set *set, const struct flag *row)
     return &set->is_given[row - set->rows];
 }
 
-static bool is_same_name(const char *name, const char *text)
+static char dash_of(char letter)
 {
-    while (*name != '\0' && (*name == *text || (*name == '-' && *text == '_'))) {
-        name++;
-        text++;
+    return letter == '_' ? '-' : letter;
+}
+
+/* `name` is `bytes` long. */
+static bool is_same_name(const char *name, size_t bytes, const char *text)
+{
+    size_t same = 0;
+
+    while (same < bytes && text[same] != '\0' && dash_of(name[same]) == dash_of(text[same])) {
+        same++;
     }
-    return *name == *text;
+    return same == bytes && text[same] == '\0';
+}
+
+/* The next of a row's other names, from `*also` on; NULL: there is none. */
+static const char *next_name(const char **also, size_t *out_bytes)
+{
+    const char *name = *also == NULL ? "" : *also + strspn(*also, " ");
+
+    *out_bytes = strcspn(name, " ");
+    *also = name + *out_bytes;
+    return *out_bytes > 0 ? name : NULL;
+}
+
+static bool has_name(const struct flag *row, const char *text)
+{
+    const char *also = row->also, *name;
+    size_t bytes;
+
+    if (is_same_name(row->name, strlen(row->name), text)) {
+        return true;
+    }
+    while ((name = next_name(&also, &bytes)) != NULL) {
+        if (is_same_name(name, bytes, text)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct flag *flags_find(const struct flag_set *set, const char *name)
 {
     for (size_t index = 0; index < set->count; index++) {
         const struct flag *row = &set->rows[index];
-        if (flags_has(set, row) && is_same_name(row->name, name)) {
+        if (flags_has(set, row) && has_name(row, name)) {
             return row;
         }
     }
@@ -89,6 +123,18 @@ bool flags_is_given(const struct flag_set *set, const char *name)
     const struct flag *row = flags_find(set, name);
 
     return row != NULL && set->is_given[row - set->rows];
+}
+
+void flags_note(struct flag_set *set, const char *option, const char *words)
+{
+    for (size_t index = 0; index < set->notes_count; index++) {
+        if (set->notes[index].words == words) {
+            return;
+        }
+    }
+    if (set->notes_count < FLAG_NOTES_MAX) {
+        set->notes[set->notes_count++] = (struct flag_note){option, words};
+    }
 }
 
 /* Values of each kind ------------------------------------------------------------------------- */
@@ -391,12 +437,25 @@ static bool give_by_kind(struct flag_set *set, const struct flag *row, const cha
     return false;
 }
 
+/* Does the text ask for something? */
+static bool asks(const char *text)
+{
+    return strcmp(text, "0") != 0 && strcmp(text, "false") != 0 && strcmp(text, "none") != 0 &&
+           strcmp(text, "disabled") != 0;
+}
+
 bool flags_give(struct flag_set *set, const struct flag *row, const char *text)
 {
+    if (row->refusal != NULL && asks(text)) {
+        return refuse(set, "%s", row->refusal);
+    }
     bool is_good = give_by_kind(set, row, text);
 
     if (is_good) {
         *given(set, row) = true;
+    }
+    if (is_good && row->note != NULL && asks(text)) {
+        flags_note(set, row->name, row->note);
     }
     return is_good;
 }
@@ -505,6 +564,32 @@ static bool refuse_missing(struct flag_set *set, const struct flag *row,
     return refuse(set, "option '%.*s' needs a value: %s", spelling->bytes, spelling->text, words);
 }
 
+/* What a list takes behind its first value. */
+static bool take_more(struct flag_set *set, const struct flag *row, const struct spelling *spelling,
+                      struct arguments *arguments)
+{
+    unsigned words = row->words_count > 0 ? row->words_count - 1 : 0;
+
+    if (words > 0 && arguments->left > 0 && row->longer_for != NULL &&
+        strcmp(arguments->next[0], row->longer_for) == 0) {
+        words++;
+    }
+    for (; words > 0 && arguments->left > 0; words--) {
+        arguments->left--;
+        if (!flags_give(set, row, *arguments->next++)) {
+            return false;
+        }
+    }
+    while (row->more_with != NULL && arguments->left > 0 && arguments->next[0][0] != '-' &&
+           strpbrk(arguments->next[0], row->more_with) != NULL) {
+        arguments->left--;
+        if (!flags_give(set, row, *arguments->next++)) {
+            return false;
+        }
+    }
+    return words == 0 || refuse_missing(set, row, spelling);
+}
+
 /* Finds the value, in the same argument or in the next, and gives it to the row. */
 static bool take_value(struct flag_set *set, const struct flag *row,
                        const struct spelling *spelling, struct arguments *arguments)
@@ -524,7 +609,7 @@ static bool take_value(struct flag_set *set, const struct flag *row,
         return refuse_missing(set, row, spelling);
     }
     if (flags_give(set, row, value)) {
-        return true;
+        return take_more(set, row, spelling, arguments);
     }
     memcpy(reason, set->error, sizeof(reason));
     return refuse(set, "option '%.*s': %.400s", spelling->bytes, spelling->text, reason);
@@ -534,7 +619,7 @@ static bool take_value(struct flag_set *set, const struct flag *row,
 static bool is_elsewhere(const struct flag_set *set, const char *name)
 {
     for (size_t index = 0; index < set->count; index++) {
-        if (strcmp(set->rows[index].name, name) == 0) {
+        if (!flags_has(set, &set->rows[index]) && has_name(&set->rows[index], name)) {
             return true;
         }
     }
@@ -570,7 +655,8 @@ static bool parse_long(struct flag_set *set, const char *text, struct arguments 
     }
     memcpy(name, text + 2, bytes - 2);
     name[bytes - 2] = '\0';
-    const struct flag *row = strchr(name, '_') == NULL ? flags_find(set, name) : NULL;
+    const struct flag *row =
+        set->is_lenient || strchr(name, '_') == NULL ? flags_find(set, name) : NULL;
     if (row == NULL) {
         return refuse_long(set, name);
     }
@@ -581,8 +667,9 @@ static bool parse_long(struct flag_set *set, const char *text, struct arguments 
 static const struct flag *find_letter(const struct flag_set *set, char letter)
 {
     for (size_t index = 0; index < set->count; index++) {
-        if (set->rows[index].letter == letter && flags_has(set, &set->rows[index])) {
-            return &set->rows[index];
+        const struct flag *row = &set->rows[index];
+        if (row->letter == letter && flags_has(set, row)) {
+            return row;
         }
     }
     return NULL;

@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define FLAG_ROWS_MAX    128
+#define FLAG_ROWS_MAX    192
 #define FLAG_ITEMS_MAX   64
+#define FLAG_NOTES_MAX   32
 #define FLAG_LIST_BYTES  8192
 #define FLAG_ERROR_BYTES 512
 #define FLAG_VALUE_BYTES 256
@@ -52,6 +53,7 @@ struct flag_choice {
 
 struct flag {
     const char *name;  /* "connect-timeout-ms"; the key in a file has _ for - */
+    const char *also;  /* other names of the same, with blanks between; NULL: none */
     char letter;       /* 0: none */
     bool has_commas;   /* of a list: an argument may hold several items */
     bool command_line; /* not a key in a file */
@@ -69,6 +71,21 @@ struct flag {
     const char *argument; /* the value's name in the help */
     const char *group;    /* heading in the help */
     const char *help;
+
+    /* Of an option of another tool, unless its value is 0, false, none or disabled: */
+    const char *note;    /* said once: it is taken and does nothing, or something else */
+    const char *refusal; /* why it is not taken, and what to write instead */
+
+    /* Of a list on the command line: */
+    const char *more_with;  /* arguments behind the value that hold one of these are values too */
+    unsigned words_count;   /* arguments of each option; 0: 1 */
+    const char *longer_for; /* one more, if the second of them is this */
+};
+
+/* What is to be said to whoever has given an option. */
+struct flag_note {
+    const char *option;
+    const char *words;
 };
 
 #define FLAG_AT(settings, member)                                                                  \
@@ -84,6 +101,9 @@ struct flag_set {
     const char **operands;        /* arguments that are no options; NULL: none are taken */
     size_t operands_max;
     size_t operands_count;
+    bool is_lenient; /* on the command line _ and - are one */
+    struct flag_note notes[FLAG_NOTES_MAX];
+    size_t notes_count;
     char error[FLAG_ERROR_BYTES]; /* a sentence without its end, after a call that was false */
 };
 
@@ -105,7 +125,7 @@ bool flags_give(struct flag_set *set, const struct flag *row, const char *text);
 
 bool flags_is_given(const struct flag_set *set, const char *name);
 
-/* The row whose name, or key with _ for -, is `name`; NULL if this verb has none. */
+/* The row one of whose names, or key with _ for -, is `name`; NULL if this verb has none. */
 const struct flag *flags_find(const struct flag_set *set, const char *name);
 
 /* The row's present value as text that flags_give takes, cut short if there is no room for all of
@@ -118,6 +138,9 @@ const char *flags_text(const struct flag_set *set, const struct flag *row, size_
 
 /* True if the row belongs to the set's verb. */
 bool flags_has(const struct flag_set *set, const struct flag *row);
+
+/* Notes something, once. What is beyond FLAG_NOTES_MAX is not said. */
+void flags_note(struct flag_set *set, const char *option, const char *words);
 
 /* Says how a value of the row is to be written: "a number from 1 to 1024". */
 void flags_describe(const struct flag *row, char *out_text, size_t text_bytes);

@@ -1,188 +1,235 @@
 /*
- * fleet — the verb that is many MQTT clients
+ * fleet — the verb that is many MQTT clients: options to plan, plan to run
  *
- * Why it is so:   the main thread only watches: it polls the library's snapshot and ends the run
- *                 when the plan is through, a limit is reached or a signal comes. Clients by state
- *                 are told as they were before the drain, messages as they are after it.
- * States:         starting → connecting → ready (one line on standard output) → draining → told;
- *                 the first SIGINT or SIGTERM drains, a second one ends at once
- * Threads:        the main thread watches; the library's shards do the work
- * Not here:       options: fleet_flags.c; devices from and to files: fleet_devices.c; what the
- *                 result means: fleet_verdict.c
+ * Why it is so:   all that can be wrong is found before the first connect: options, scenario,
+ *                 thresholds, the search's condition, files, and whether so many clients fit on
+ *                 this machine at all
+ * Threads:        one
+ * Not here:       options: fleet_flags.c; the run: fleet_watch.c; results anew: report.c
  */
 #include "tools/fleetmux/fleet.h"
+#include "tools/fleetmux/fleet_find.h"
+#include "tools/fleetmux/fleet_watch.h"
 #include "tools/fleetmux/help.h"
 #include "tools/fleetmux/nearest.h"
-#include "tools/fleetmux/number.h"
-#include "tools/fleetmux/process.h"
-#include "tools/fleetmux/signals.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define POLL_NS (UINT64_C(50) * NUMBER_NS_PER_MS)
-
 static struct fleet_settings settings;
+static struct flag_set set;
+static struct threshold thresholds[FLAG_ITEMS_MAX];
 
-static const enum fleet_kind kinds[] = {FLEET_CONN, FLEET_PUB, FLEET_SUB};
+static const struct {
+    enum fleet_kind kind;
+    const char *name;
+    const char *words;
+} kinds[] = {
+    {FLEET_CONN, "conn", "clients that connect and stay"},
+    {FLEET_PUB, "pub", "clients that publish, each on its own clock"},
+    {FLEET_SUB, "sub", "clients that subscribe, count, and check what other fleets publish"},
+    {FLEET_RUN, "run", "what a scenario in a file says"},
+    {FLEET_CHECK, "check", "look only: does so large a fleet fit on this machine?"},
+};
 
 #define KINDS_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
+const char *fleet_kind_name(enum fleet_kind kind)
+{
+    for (size_t i = 0; i < KINDS_COUNT; i++) {
+        if (kinds[i].kind == kind) {
+            return kinds[i].name;
+        }
+    }
+    return "?";
+}
+
 static bool find_kind(const char *name, enum fleet_kind *out_kind)
 {
-    for (size_t index = 0; index < KINDS_COUNT; index++) {
-        if (strcmp(name, fleet_kind_name(kinds[index])) == 0) {
-            *out_kind = kinds[index];
+    for (size_t i = 0; i < KINDS_COUNT; i++) {
+        if (strcmp(name, kinds[i].name) == 0) {
+            *out_kind = kinds[i].kind;
             return true;
         }
     }
     return false;
 }
 
+/* ── help ── */
+
+static void print_kinds(FILE *out)
+{
+    fprintf(out, "usage: fleetmux fleet conn|pub|sub [OPTIONS]\n"
+                 "       fleetmux fleet run SCENARIO.yaml [OPTIONS]\n"
+                 "       fleetmux fleet check conn|pub|sub [OPTIONS]\n"
+                 "       fleetmux fleet check SCENARIO.yaml\n"
+                 "       fleetmux fleet report RESULT.json... [OPTIONS]\n"
+                 "       fleetmux fleet ctl --control PATH COMMAND [VALUE]\n\n");
+    for (size_t i = 0; i < KINDS_COUNT; i++) {
+        fprintf(out, "  %-8s%s\n", kinds[i].name, kinds[i].words);
+    }
+    fprintf(out, "  %-8s%s\n", "report", "results as a page, side by side, or put together");
+    fprintf(out, "  %-8s%s\n\n", "ctl", "steer a running fleet, or ask what it does");
+    fprintf(out, "'fleetmux help fleet pub' and so on list the options, 'fleetmux help fleet\n"
+                 "scenario' the keys of a file, 'fleetmux help fleet metrics' what thresholds and\n"
+                 "searches can name.\n");
+}
+
+static void print_status(FILE *out)
+{
+    fprintf(out,
+            "Prints 'ready clients N seconds S' on standard output when all clients are up,\n"
+            "progress on standard error or a screen on the terminal, and a summary at the end.\n"
+            "SIGINT or SIGTERM drains; a second one ends at once. Exit status: 0 the plan was\n"
+            "kept and nothing lost, or every threshold met; 1 usage; 2 a threshold was missed;\n"
+            "3 this program or its machine was the limit: the figures do not count; 4 cut short,\n"
+            "or something lost, or the ledger does not add up; 5 could not start.\n"
+            "Numbers take k, M, G or Ki, Mi, Gi; times take ns, us, ms, s, m, h.\n");
+}
+
 void fleet_help(FILE *out, const char *kind_name)
 {
     enum fleet_kind kind = FLEET_CONN;
-    struct flag_set set;
 
-    if (kind_name == NULL || !find_kind(kind_name, &kind)) {
-        fprintf(out,
-                "usage: fleetmux fleet conn|pub|sub [OPTIONS]\n\n"
-                "  conn  clients that connect and stay\n"
-                "  pub   clients that publish, each on its own clock\n"
-                "  sub   clients that subscribe, count, and check what other fleets publish\n\n"
-                "'fleetmux help fleet pub' and so on list the options.\n");
+    if (kind_name != NULL && strcmp(kind_name, "metrics") == 0) {
+        metric_print_names(out);
+        return;
+    }
+    if (kind_name != NULL && strcmp(kind_name, "ctl") == 0) {
+        fleet_ctl_help(out);
+        return;
+    }
+    if (kind_name != NULL && strcmp(kind_name, "scenario") == 0) {
+        scenario_help(out);
+        return;
+    }
+    if (kind_name == NULL || !find_kind(kind_name, &kind) || kind == FLEET_CHECK) {
+        print_kinds(out);
         return;
     }
     fleet_flags_init(&settings, kind, &set);
-    fprintf(out,
-            "usage: fleetmux fleet %s [OPTIONS]\n\n"
-            "Prints 'ready clients N seconds S' on standard output when all clients are up,\n"
-            "progress on standard error, and a summary at the end. SIGINT or SIGTERM drains;\n"
-            "a second one ends at once. Exit status: 0 the plan was kept and nothing lost,\n"
-            "1 usage, 4 cut short or something lost, 5 could not start.\n"
-            "Numbers take k, M, G or Ki, Mi, Gi; times take ns, us, ms, s, m, h.\n",
-            kind_name);
+    fprintf(out, "usage: fleetmux fleet %s%s [OPTIONS]\n\n", kind_name,
+            kind == FLEET_RUN ? " SCENARIO.yaml" : "");
+    print_status(out);
     help_print_rows(&set, out);
 }
 
-/* Watching ------------------------------------------------------------------------------------ */
+/* ── what can be wrong before anything runs ── */
 
-/* The connect that follows a handshake tells its time closer than polls do. */
-static void poll_handshakes(const struct fleet_run *run, struct fleet_meter *meter, uint64_t count)
+static bool read_thresholds(void)
 {
-    bool has_more = count != meter->count;
-
-    fleet_meter_poll(meter, run->now.elapsed_ns, count);
-    if (has_more && run->now.last_connect_ns > meter->began_ns) {
-        meter->last_ns = run->now.last_connect_ns;
+    for (size_t i = 0; i < settings.thresholds.count; i++) {
+        if (!threshold_parse(settings.thresholds.items[i], &thresholds[i], set.error,
+                             sizeof(set.error))) {
+            return false;
+        }
     }
+    return true;
 }
 
-static void poll_fleet(struct fleet_run *run, const struct fmx_fleet *fleet)
+static bool check_find(void)
 {
-    fmx_fleet_snapshot(fleet, &run->now);
-    uint64_t now_ns = run->now.elapsed_ns;
-    fleet_meter_poll(&run->connects, run->now.last_connect_ns, run->now.connects_ok);
-    poll_handshakes(run, &run->tls_full, run->now.tls_full.count);
-    poll_handshakes(run, &run->tls_resumed, run->now.tls_resumed.count);
-    fleet_meter_poll(&run->sent, now_ns, run->now.publishes_sent);
-    fleet_meter_poll(&run->acked, now_ns, run->now.publishes_acked);
-    fleet_meter_poll(&run->received, now_ns, run->now.received);
-}
-
-/* Once: every client is connected and has its subscriptions. */
-static void announce_ready(struct fleet_run *run)
-{
-    uint32_t count = run->settings->plan.clients_count;
-
-    bool has_filters = run->settings->plan.filters_count > 0;
-
-    if (run->ready_ns != 0 || run->now.clients_open < count ||
-        (has_filters && run->now.clients_subscribed < count)) {
-        return;
+    if (settings.find_rate == NULL) {
+        return true;
     }
-    run->ready_ns = has_filters ? run->now.elapsed_ns : run->now.last_connect_ns;
-    if (!run->settings->is_quiet) {
-        fleet_progress_end();
-        printf("ready clients %" PRIu32 " seconds %.3f\n", count, (double)run->ready_ns / 1e9);
-        fflush(stdout);
+    struct fleet_find *find =
+        fleet_find_open(settings.find_rate, NULL, NULL, set.error, sizeof(set.error));
+    bool is_good = find != NULL;
+    fleet_find_close(find);
+    if (is_good && fleet_base_rate(&settings.plan) == 0) {
+        snprintf(
+            set.error, sizeof(set.error),
+            "option '--find-rate': nobody publishes by a schedule whose rate could be changed");
+        return false;
     }
+    return is_good;
 }
 
-static bool is_over(const struct fleet_run *run)
+static bool make_plan(void)
 {
-    uint64_t limit = run->settings->limit;
-
-    return run->now.finished ||
-           (run->settings->kind == FLEET_SUB && limit > 0 && run->now.received >= limit);
+    return fleet_plan_make(&settings, &set) && read_thresholds() && check_find() &&
+           fleet_files_check(&settings, set.error, sizeof(set.error)) &&
+           fleet_serving_check(settings.metrics, settings.control, set.error, sizeof(set.error));
 }
 
-static void watch(struct fleet_run *run, const struct fmx_fleet *fleet)
-{
-    bool is_done = false;
+/* ── does it fit? ── */
 
-    while (!is_done) {
-        run->signo = signals_wait(POLL_NS);
-        poll_fleet(run, fleet);
-        announce_ready(run);
-        fleet_progress_show(run);
-        is_done = run->signo != 0 || is_over(run);
-    }
-    fleet_progress_end();
+static int say_capacity_error(const char *error)
+{
+    fprintf(stderr, "fleetmux fleet: %s\n", error);
+    return EXIT_USAGE;
 }
 
-static void drain(struct fleet_run *run, struct fmx_fleet *fleet)
+/* EXIT_PASS: it fits, or somebody wants it all the same. */
+static int check_capacity(FILE *out)
 {
-    run->at_end = run->now;
-    run->rss_bytes = process_rss_bytes();
-    signals_release(EXIT_ABORTED);
-    fmx_fleet_stop(fleet);
-    fmx_fleet_snapshot(fleet, &run->now);
-}
-
-static int tell(const struct fleet_run *run)
-{
-    struct fleet_verdict verdict;
-
-    fleet_verdict_make(run, &verdict);
-    fleet_summary_print(run, &verdict, stdout);
-    if (run->settings->json != NULL && !fleet_json_write(run, &verdict, run->settings->json)) {
-        return EXIT_ABORTED;
-    }
-    return (int)verdict.status;
-}
-
-static int could_not(const char *what, enum fmx_status status, const char *error)
-{
-    fprintf(stderr, "fleetmux fleet: cannot %s: %s\n", what,
-            error[0] != '\0' ? error : fmx_status_text(status));
-    return status == FMX_E_OPTION ? EXIT_USAGE : EXIT_NO_START;
-}
-
-static int run_fleet(void)
-{
-    struct fleet_run run = {.settings = &settings, .rss_before_bytes = process_rss_bytes()};
-    struct fmx_fleet *fleet = NULL;
+    struct fleet_capacity capacity;
     char error[FLAG_ERROR_BYTES] = "";
 
-    signals_hold();
-    fleet_progress_begin(&settings);
+    if (!fleet_capacity_check(&settings.plan, out, &capacity, error, sizeof(error))) {
+        return say_capacity_error(error);
+    }
+    if (capacity.clients_fit >= capacity.clients_wanted) {
+        return EXIT_PASS;
+    }
+    fprintf(stderr, "fleetmux fleet: %s", words_count(capacity.clients_fit).text);
+    fprintf(stderr, " of %s clients fit on this machine: %s%s%s%s\n",
+            words_count(capacity.clients_wanted).text, capacity.binding,
+            capacity.remedy[0] != '\0' ? "; " : "", capacity.remedy,
+            settings.is_forced ? "" : " (--force starts all the same)");
+    return settings.is_forced && out == NULL ? EXIT_PASS : EXIT_NO_START;
+}
+
+/* Addresses and certificates, too: everything but the first connect. */
+static int check_only(void)
+{
+    struct fmx_fleet *fleet = NULL;
+    char error[FLAG_ERROR_BYTES] = "";
+    int status = check_capacity(stdout);
+
+    if (status != EXIT_PASS) {
+        return status;
+    }
     settings.plan.mux.log = fleet_progress_log;
-    enum fmx_status status = fmx_fleet_open(&settings.plan, &fleet, error, sizeof(error));
-    if (status != FMX_OK) {
-        return could_not("open the fleet", status, error);
+    fleet_progress_begin(settings.is_quiet);
+    enum fmx_status opened = fmx_fleet_open(&settings.plan, &fleet, error, sizeof(error));
+    if (opened != FMX_OK) {
+        fprintf(stderr, "fleetmux fleet: %s\n", error[0] != '\0' ? error : fmx_status_text(opened));
+        return opened == FMX_E_OPTION ? EXIT_USAGE : EXIT_NO_START;
     }
-    status = fmx_fleet_start(fleet, error, sizeof(error));
-    if (status != FMX_OK) {
-        fmx_fleet_close(fleet);
-        return could_not("start", status, error);
-    }
-    run.shards_count = fmx_fleet_shards_count(fleet);
-    watch(&run, fleet);
-    drain(&run, fleet);
-    int result = tell(&run);
     fmx_fleet_close(fleet);
-    return result;
+    return EXIT_PASS;
+}
+
+/* ── the verb ── */
+
+static int save(const char *verb)
+{
+    if (!fleet_run_save(&settings, &set)) {
+        return usage_error(verb, set.error);
+    }
+    fprintf(stderr, "saved; run it with 'fleetmux fleet run %s'\n", settings.save_file);
+    return EXIT_PASS;
+}
+
+static int run(int argc, char *const *argv)
+{
+    int status = check_capacity(NULL);
+
+    if (status != EXIT_PASS) {
+        return status;
+    }
+    struct result *result = result_open();
+    if (result == NULL || !fleet_describe(&settings, argc, argv, result)) {
+        result_close(result);
+        fprintf(stderr, "fleetmux fleet: no memory\n");
+        return EXIT_NO_START;
+    }
+    settings.plan.mux.log = fleet_progress_log;
+    status = fleet_watch(&settings, thresholds, settings.thresholds.count, result);
+    result_close(result);
+    return status;
 }
 
 static int unknown_kind(const char *name)
@@ -190,43 +237,74 @@ static int unknown_kind(const char *name)
     struct nearest nearest = {.word = name};
     char words[FLAG_ERROR_BYTES];
 
-    for (size_t index = 0; index < KINDS_COUNT; index++) {
-        nearest_consider(&nearest, fleet_kind_name(kinds[index]));
+    for (size_t i = 0; i < KINDS_COUNT; i++) {
+        nearest_consider(&nearest, kinds[i].name);
     }
+    nearest_consider(&nearest, "report");
+    nearest_consider(&nearest, "ctl");
     snprintf(words, sizeof(words), "unknown kind of fleet '%.100s'; %s%s%s", name,
-             nearest.best != NULL ? "did you mean '" : "write conn, pub or sub",
+             nearest.best != NULL ? "did you mean '"
+                                  : "write conn, pub, sub, run, check, report or ctl",
              nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "'?" : "");
     return usage_error("fleet", words);
+}
+
+/* "check pub …" looks at a pub, "check FILE" at a run. Arguments used up before the options. */
+static int read_kind(int argc, char **argv, enum fleet_kind *kind, bool *is_check)
+{
+    enum fleet_kind behind = FLEET_RUN;
+
+    *is_check = *kind == FLEET_CHECK;
+    if (!*is_check) {
+        return 1;
+    }
+    bool is_named = argc > 1 && find_kind(argv[1], &behind) && behind != FLEET_CHECK;
+    *kind = is_named ? behind : FLEET_RUN;
+    return is_named ? 2 : 1;
 }
 
 int verb_fleet(int argc, char **argv)
 {
     enum fleet_kind kind = FLEET_CONN;
-    struct flag_set set;
+    bool is_check = false;
     char verb[16];
 
     if (argc == 0) {
-        return usage_error("fleet", "write what it is to do: conn, pub or sub");
+        return usage_error("fleet",
+                           "write what it is to do: conn, pub, sub, run, check, report or ctl");
     }
     if (strcmp(argv[0], "--help") == 0) {
         fleet_help(stdout, NULL);
         return EXIT_PASS;
     }
+    if (strcmp(argv[0], "report") == 0) {
+        return verb_report(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[0], "ctl") == 0) {
+        return verb_fleet_ctl(argc - 1, argv + 1);
+    }
     if (!find_kind(argv[0], &kind)) {
         return unknown_kind(argv[0]);
     }
-    snprintf(verb, sizeof(verb), "fleet %s", argv[0]);
-    fleet_flags_init(&settings, kind, &set);
-    if (!flags_parse(&set, argc - 1, argv + 1)) {
+    int used = read_kind(argc, argv, &kind, &is_check);
+    snprintf(verb, sizeof(verb), "fleet %s", fleet_kind_name(kind));
+    fleet_flags_init(&settings, is_check ? kind | FLEET_CHECK : kind, &set);
+    if (!flags_parse(&set, argc - used, argv + used)) {
         return usage_error(verb, set.error);
     }
     if (settings.wants_help) {
-        fleet_help(stdout, argv[0]);
+        fleet_help(stdout, fleet_kind_name(kind));
         return EXIT_PASS;
     }
-    if (!fleet_plan_make(&settings, &set)) {
+    if (!make_plan()) {
         return usage_error(verb, set.error);
     }
-    return settings.export_file != NULL ? fleet_devices_export(&settings.plan, settings.export_file)
-                                        : run_fleet();
+    fleet_plan_print_notes(&set, stderr);
+    if (settings.export_file != NULL) {
+        return fleet_devices_export(&settings.group, settings.export_file);
+    }
+    if (settings.save_file != NULL) {
+        return save(verb);
+    }
+    return is_check ? check_only() : run(argc, argv);
 }

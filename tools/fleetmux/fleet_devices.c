@@ -1,5 +1,5 @@
 /*
- * fleet_devices — devices from a CSV file, and into one
+ * fleet_devices — devices from a CSV file or a registry, and into a CSV file
  *
  * Why it is so:   a fleet of a million devices has a million secrets, so they are kept as tightly
  *                 as they come: one block of texts and one offset a device. The same file is what
@@ -7,7 +7,7 @@
  * Words:          row: a device, counted from 1
  * Invariants:     (1) of each row, product key, name and secret stand one behind the other, each
  *                 with its end
- * Memory:         some 70 bytes a device, for as long as the process lives
+ * Memory:         some 70 bytes a device, until closed; wiped then, since secrets are in it
  * Threads:        loaded by the main thread; read-only afterwards, by any
  * Limits:         16,000,000 rows, 4 GiB of texts
  * Not here:       how a row is written: registry_csv.c; secrets that are made: the library
@@ -36,14 +36,18 @@ static const struct {
     [SECRET] = {"device_secret", 64, ""},
 };
 
-static struct {
+struct fleet_devices {
     char *text;
     uint32_t *offsets; /* of each row's first field */
     size_t bytes, bytes_room, count, count_room;
-} devices;
+    char *path;    /* where they came from */
+    char *product; /* of a registry: only this one's; NULL: all */
+    bool is_registry;
+};
 
 /* A file while it is read. */
 struct reader {
+    struct fleet_devices *devices;
     const char *path;
     struct csv csv;
     size_t columns[FIELDS_COUNT]; /* SIZE_MAX: there is none */
@@ -97,26 +101,60 @@ static bool find_columns(struct reader *reader, bool has_header)
 
 /* ── keeping ── */
 
-/* Room for one more row of so many bytes. */
-static bool make_room(size_t bytes)
+/* Larger room for secrets: what they lay in is wiped. NULL: no memory, and nothing has changed. */
+static char *grow(const char *text, size_t used, size_t room)
 {
-    if (devices.bytes + bytes > devices.bytes_room) {
-        size_t room = devices.bytes_room == 0 ? 65536 : devices.bytes_room * 2;
-        char *text = realloc(devices.text, room);
+    char *grown = malloc(room);
+
+    if (grown != NULL && used > 0) {
+        memcpy(grown, text, used);
+        explicit_bzero((char *)text, used);
+    }
+    return grown;
+}
+
+/* Room for one more row of so many bytes. */
+static bool make_room(struct fleet_devices *devices, size_t bytes)
+{
+    if (devices->bytes + bytes > devices->bytes_room) {
+        size_t room = devices->bytes_room == 0 ? 65536 : devices->bytes_room * 2;
+        char *text = grow(devices->text, devices->bytes, room);
         if (text == NULL) {
             return false;
         }
-        devices.text = text;
-        devices.bytes_room = room;
+        free(devices->text);
+        devices->text = text;
+        devices->bytes_room = room;
     }
-    if (devices.count == devices.count_room) {
-        size_t room = devices.count_room == 0 ? 1024 : devices.count_room * 2;
-        uint32_t *offsets = realloc(devices.offsets, room * sizeof(*offsets));
+    if (devices->count == devices->count_room) {
+        size_t room = devices->count_room == 0 ? 1024 : devices->count_room * 2;
+        uint32_t *offsets = realloc(devices->offsets, room * sizeof(*offsets));
         if (offsets == NULL) {
             return false;
         }
-        devices.offsets = offsets;
-        devices.count_room = room;
+        devices->offsets = offsets;
+        devices->count_room = room;
+    }
+    return true;
+}
+
+/* False: there is no room. */
+static bool keep(struct fleet_devices *devices, const char *const texts[FIELDS_COUNT])
+{
+    size_t bytes = 0;
+
+    for (int field = 0; field < FIELDS_COUNT; field++) {
+        bytes += strlen(texts[field]) + 1;
+    }
+    if (devices->count == ROWS_MAX || devices->bytes + bytes > TEXT_BYTES_MAX ||
+        !make_room(devices, bytes)) {
+        return false;
+    }
+    devices->offsets[devices->count++] = (uint32_t)devices->bytes;
+    for (int field = 0; field < FIELDS_COUNT; field++) {
+        size_t text_bytes = strlen(texts[field]) + 1;
+        memcpy(devices->text + devices->bytes, texts[field], text_bytes);
+        devices->bytes += text_bytes;
     }
     return true;
 }
@@ -147,7 +185,6 @@ static bool check_field(const struct reader *reader, int field, const char *text
 static bool keep_row(const struct reader *reader)
 {
     const char *texts[FIELDS_COUNT];
-    size_t bytes = 0;
 
     for (int field = 0; field < FIELDS_COUNT; field++) {
         size_t column = reader->columns[field];
@@ -155,18 +192,9 @@ static bool keep_row(const struct reader *reader)
         if (!check_field(reader, field, texts[field])) {
             return false;
         }
-        bytes += strlen(texts[field]) + 1;
     }
-    if (devices.count == ROWS_MAX || devices.bytes + bytes > TEXT_BYTES_MAX || !make_room(bytes)) {
-        return refuse(reader, "", "there are more devices than there is room for");
-    }
-    devices.offsets[devices.count++] = (uint32_t)devices.bytes;
-    for (int field = 0; field < FIELDS_COUNT; field++) {
-        size_t text_bytes = strlen(texts[field]) + 1;
-        memcpy(devices.text + devices.bytes, texts[field], text_bytes);
-        devices.bytes += text_bytes;
-    }
-    return true;
+    return keep(reader->devices, texts) ||
+           refuse(reader, "", "there are more devices than there is room for");
 }
 
 static bool read_rows(struct reader *reader)
@@ -188,39 +216,163 @@ static bool read_rows(struct reader *reader)
     if (result == CSV_BAD) {
         return refuse(reader, "", reader->csv.error);
     }
-    return devices.count > 0 || refuse(reader, "", "there are no devices in it");
+    return reader->devices->count > 0 || refuse(reader, "", "there are no devices in it");
 }
 
-bool fleet_devices_load(const char *path, bool has_secrets, char *error, size_t error_bytes)
+/* ── open and close ── */
+
+static struct fleet_devices *make(const char *path, const char *product, char *error,
+                                  size_t error_bytes)
 {
-    static struct reader reader;
+    struct fleet_devices *devices = calloc(1, sizeof(*devices));
+
+    if (devices != NULL) {
+        devices->path = strdup(path);
+        devices->product = product == NULL ? NULL : strdup(product);
+    }
+    if (devices == NULL || devices->path == NULL || (product != NULL && devices->product == NULL)) {
+        fleet_devices_close(devices);
+        snprintf(error, error_bytes, "no memory");
+        return NULL;
+    }
+    return devices;
+}
+
+void fleet_devices_close(struct fleet_devices *devices)
+{
+    if (devices == NULL) {
+        return;
+    }
+    if (devices->text != NULL) {
+        explicit_bzero(devices->text, devices->bytes);
+    }
+    free(devices->text);
+    free(devices->offsets);
+    free(devices->path);
+    free(devices->product);
+    free(devices);
+}
+
+/* The devices if they are good, else nothing. */
+static struct fleet_devices *keep_if(struct fleet_devices *devices, bool is_good)
+{
+    if (is_good) {
+        return devices;
+    }
+    fleet_devices_close(devices);
+    return NULL;
+}
+
+struct fleet_devices *fleet_devices_load(const char *path, bool has_secrets, char *error,
+                                         size_t error_bytes)
+{
     FILE *file = fopen(path, "re");
 
     if (file == NULL) {
-        snprintf(error, error_bytes, "option '--devices': '%.200s' cannot be read: %s", path,
-                 strerror(errno));
-        return false;
+        snprintf(error, error_bytes, "'%.200s' cannot be read: %s", path, strerror(errno));
+        return NULL;
     }
-    reader = (struct reader){
-        .path = path, .has_secrets = has_secrets, .error = error, .error_bytes = error_bytes};
-    csv_init(&reader.csv, file);
-    bool is_good = read_rows(&reader);
+    struct fleet_devices *devices = make(path, NULL, error, error_bytes);
+    struct reader *reader = calloc(1, sizeof(*reader));
+    bool is_good = devices != NULL && reader != NULL;
+
+    if (is_good) {
+        *reader = (struct reader){.devices = devices,
+                                  .path = path,
+                                  .has_secrets = has_secrets,
+                                  .error = error,
+                                  .error_bytes = error_bytes};
+        csv_init(&reader->csv, file);
+        is_good = read_rows(reader);
+        explicit_bzero(reader, sizeof(*reader));
+    }
+    free(reader);
     fclose(file);
-    return is_good;
+    return keep_if(devices, is_good);
 }
 
-size_t fleet_devices_count(void)
+/* The registry while it is walked. */
+struct walk {
+    struct fleet_devices *devices;
+    bool has_room;
+};
+
+static bool keep_device(void *user, const struct fmx_device *device)
 {
-    return devices.count;
+    struct walk *walk = user;
+    const char *texts[FIELDS_COUNT] = {[PRODUCT_KEY] = device->product_key,
+                                       [DEVICE_NAME] = device->device_name,
+                                       [SECRET] = device->secret};
+
+    if (device->secret == NULL) {
+        texts[SECRET] = "";
+    }
+    walk->has_room = keep(walk->devices, texts);
+    return walk->has_room;
+}
+
+static bool read_registry(struct fleet_devices *devices, char *error, size_t error_bytes)
+{
+    struct walk walk = {.devices = devices, .has_room = true};
+    struct fmx_registry *registry = NULL;
+
+    if (fmx_registry_open(devices->path, &registry, error, error_bytes) != FMX_OK) {
+        return false;
+    }
+    enum fmx_status status = fmx_registry_each_device(registry, devices->product, keep_device,
+                                                      &walk, error, error_bytes);
+    fmx_registry_close(registry);
+    if (status == FMX_OK && !walk.has_room) {
+        snprintf(error, error_bytes, "'%.200s' has more devices than there is room for",
+                 devices->path);
+    } else if (status == FMX_OK && devices->count == 0) {
+        snprintf(error, error_bytes, "'%.200s' has no devices%s%s", devices->path,
+                 devices->product == NULL ? "" : " of product ",
+                 devices->product == NULL ? "" : devices->product);
+    }
+    return status == FMX_OK && walk.has_room && devices->count > 0;
+}
+
+struct fleet_devices *fleet_devices_load_registry(const char *path, const char *product_key,
+                                                  char *error, size_t error_bytes)
+{
+    struct fleet_devices *devices = make(path, product_key, error, error_bytes);
+
+    if (devices == NULL) {
+        return NULL;
+    }
+    devices->is_registry = true;
+    return keep_if(devices, read_registry(devices, error, error_bytes));
+}
+
+size_t fleet_devices_count(const struct fleet_devices *devices)
+{
+    return devices->count;
+}
+
+const char *fleet_devices_path(const struct fleet_devices *devices)
+{
+    return devices->path;
+}
+
+bool fleet_devices_is_registry(const struct fleet_devices *devices)
+{
+    return devices->is_registry;
+}
+
+const char *fleet_devices_product(const struct fleet_devices *devices)
+{
+    return devices->product;
 }
 
 bool fleet_devices_find(void *user, uint32_t number, struct fmx_fleet_device *out_device)
 {
-    (void)user;
-    if (number == 0 || number > devices.count) {
+    const struct fleet_devices *devices = user;
+
+    if (number == 0 || number > devices->count) {
         return false;
     }
-    const char *text = devices.text + devices.offsets[number - 1];
+    const char *text = devices->text + devices->offsets[number - 1];
     snprintf(out_device->product_key, sizeof(out_device->product_key), "%s", text);
     text += strlen(text) + 1;
     snprintf(out_device->device_name, sizeof(out_device->device_name), "%s", text);
@@ -231,25 +383,26 @@ bool fleet_devices_find(void *user, uint32_t number, struct fmx_fleet_device *ou
 
 /* ── export ── */
 
-static enum fmx_status write_devices(const struct fmx_fleet_plan *plan, FILE *out, char *error,
+static enum fmx_status write_devices(const struct fmx_fleet_group *group, FILE *out, char *error,
                                      size_t error_bytes)
 {
     struct fmx_fleet_device device;
     enum fmx_status status = FMX_OK;
 
     fprintf(out, "product_key,device_name,device_secret\n");
-    for (uint32_t index = 0; status == FMX_OK && index < plan->clients_count; index++) {
-        status = fmx_fleet_device(plan, index, &device, error, error_bytes);
+    for (uint32_t index = 0; status == FMX_OK && index < group->clients_count; index++) {
+        status = fmx_fleet_device(group, index, &device, error, error_bytes);
         if (status == FMX_OK) {
             csv_write(out, device.product_key, ',');
             csv_write(out, device.device_name, ',');
             csv_write(out, device.secret, '\n');
         }
     }
+    explicit_bzero(&device, sizeof(device));
     return status;
 }
 
-int fleet_devices_export(const struct fmx_fleet_plan *plan, const char *path)
+int fleet_devices_export(const struct fmx_fleet_group *group, const char *path)
 {
     bool is_stdout = strcmp(path, "-") == 0;
     char error[FLAG_ERROR_BYTES] = "";
@@ -261,7 +414,7 @@ int fleet_devices_export(const struct fmx_fleet_plan *plan, const char *path)
         fprintf(stderr, "fleetmux fleet: '%s' cannot be written: %s\n", path, strerror(errno));
         return EXIT_ABORTED;
     }
-    enum fmx_status status = write_devices(plan, out, error, sizeof(error));
+    enum fmx_status status = write_devices(group, out, error, sizeof(error));
     bool is_written = fflush(out) == 0 && ferror(out) == 0;
     if (!is_stdout && fclose(out) != 0) {
         is_written = false;

@@ -2,7 +2,7 @@
  * fleet_hints — what to do about a failed connection
  *
  * Why it is so:   "connection refused, 9,500 times" is a fact; "is the gateway running? see -h and
- *                 -p" is help. Statuses come first, then errno, then the server's reason code.
+ *                 -p" is help. The server's reason code says most, then errno, then the status
  * Threads:        pure
  * Not here:       the words for the cause itself: fmx_status_text
  */
@@ -21,30 +21,70 @@ static const struct hint errno_hints[] = {
     {ETIMEDOUT, "packets get lost on the way, or the server's backlog is full: lower --connrate"},
     {EHOSTUNREACH, "there is no way to that address: see --host and the routes"},
     {ENETUNREACH, "there is no way to that address: see --host and the routes"},
+    {EHOSTDOWN, "that machine does not answer: see --host"},
+    {ENETDOWN, "this machine's network is down"},
     {EADDRNOTAVAIL, "source ports ran out: give more addresses with --ifaddr, or --linger-zero, or "
                     "widen net.ipv4.ip_local_port_range"},
+    {EADDRINUSE, "source ports are taken: give more addresses with --ifaddr, or --linger-zero"},
+    {EAFNOSUPPORT, "this machine has no such addresses: see --host and --ifaddr"},
+    {EACCES, "this machine's rules forbid it: see its firewall"},
+    {EPERM, "this machine's rules forbid it: see its firewall, and whether conntrack is full"},
     {EMFILE, "descriptors ran out: raise 'ulimit -n', or give more --shards"},
     {ENFILE, "the system's descriptors ran out: raise fs.file-max"},
     {ENOMEM, "memory ran out: fewer clients, or more memory"},
     {ENOBUFS, "memory for sockets ran out: raise net.ipv4.tcp_mem"},
     {ECONNRESET, "the server threw the connection away: look into its log; lower --connrate"},
+    {ECONNABORTED, "the server threw the connection away: look into its log; lower --connrate"},
     {EPIPE, "the server threw the connection away: look into its log"},
 };
 
+static const char garbage[] = "the server broke the protocol: is MQTT spoken on that port? see "
+                              "--port, and --version";
+
 static const struct hint status_hints[] = {
+    {FMX_E_ARGUMENT, "see --devices: has it a row for each client?"},
+    {FMX_E_TOPIC, "a topic is not valid when its variables are filled in: see --topic"},
+    {FMX_E_TOO_LARGE, "the server takes no packet that large: lower --size"},
+    {FMX_E_TAKEN_OVER, "another client has the same id: give each fleet its own --prefix"},
     {FMX_PEER_SILENT, "the server is too slow: lower --connrate or raise --connect-timeout-ms"},
     {FMX_PEER_CREDENTIALS, "see --username and --password, of devices their secrets"},
-    {FMX_E_ARGUMENT, "see --devices: has it a row for each client?"},
     {FMX_PEER_NOT_AUTHORIZED, "the server's rules forbid it: see --username and --topic"},
+    {FMX_PEER_REFUSED, "look into the server's log; see --username, --prefix and --version"},
     {FMX_PEER_CLIENT_ID, "the server does not like the client id: see --prefix"},
     {FMX_PEER_VERSION, "the server speaks another version: see --version"},
     {FMX_PEER_KEEPALIVE, "the server was silent: look into its log"},
-    {FMX_PEER_CLOSED, "look into the server's log"},
-    {FMX_E_TAKEN_OVER, "another client has the same id: give each fleet its own --prefix"},
+    {FMX_PEER_CLOSED, "the server closed it without a word: look into its log"},
+    {FMX_PEER_DISCONNECT, "the server ended it: look into its log"},
+    {FMX_PEER_NOT_MQTT, garbage},
+    {FMX_PEER_LENGTH, garbage},
+    {FMX_PEER_KIND, garbage},
+    {FMX_PEER_FLAGS, garbage},
+    {FMX_PEER_SHORT, garbage},
+    {FMX_PEER_TRAILING, garbage},
+    {FMX_PEER_UTF8, garbage},
+    {FMX_PEER_TOPIC_NAME, garbage},
+    {FMX_PEER_PACKET_ID, garbage},
+    {FMX_PEER_PROPERTY, garbage},
+    {FMX_PEER_PROPERTY_TWICE, garbage},
+    {FMX_PEER_PROPERTY_VALUE, garbage},
+    {FMX_PEER_CONNECT_FLAGS, garbage},
+    {FMX_PEER_REASON_CODE, garbage},
+    {FMX_PEER_QOS, garbage},
+    {FMX_PEER_ORDER, garbage},
+    {FMX_PEER_ACK, garbage},
+    {FMX_PEER_QOS2, "the server sends at QoS 2, which nobody has asked for: report it"},
+    {FMX_PEER_ALIAS, "the server used a topic alias that it must not: report it"},
+    {FMX_PEER_RECEIVE_MAX, "the server sends more at a time than --receive-max: report it"},
     {FMX_LIMIT_SESSIONS, "the shards have no more room: give more --shards"},
     {FMX_LIMIT_BUSY, "the server is busy: lower --connrate"},
     {FMX_LIMIT_MEMORY, "memory ran out: fewer clients, or more memory"},
     {FMX_LIMIT_PACKET, "the server sends packets that are too large: see its limits"},
+    {FMX_LIMIT_QUEUE, "the server reads too slowly: lower --rate, or --inflight"},
+    {FMX_LIMIT_RATE, "lower --rate"},
+    {FMX_LIMIT_CONNECT_RATE, "lower --connrate"},
+    {FMX_SYS_SOCKET, "see 'ulimit -n' and fs.file-max"},
+    {FMX_SYS_BIND, "see --ifaddr: are these addresses of this machine?"},
+    {FMX_SYS_CONNECT, "see --host and --port"},
     {FMX_TLS_FAILED, "look into the server's log; see --tls-min, --tls-max and --tls-suites"},
     {FMX_TLS_ALERT, "the server did not like us: look into its log; see --cert, --key and --psk"},
     {FMX_TLS_VERSION, "see --tls-min and --tls-max"},
@@ -56,6 +96,8 @@ static const struct hint status_hints[] = {
                   "has at most 128 bytes"},
     {FMX_TLS_RECORD, "does the server speak TLS on that port? see --port"},
     {FMX_TLS_TIMEOUT, "the server is too slow: lower --connrate or --connects-inflight"},
+    {FMX_TLS_TOO_LONG, "the server sends too many certificates: shorten its chain"},
+    {FMX_TLS_BUSY, "too many handshakes at once: lower --connrate or --connects-inflight"},
 };
 
 /* MQTT 5.0 reason codes, and 3.1.1 return codes 1 to 5. */
@@ -65,22 +107,36 @@ static const struct hint reason_hints[] = {
     {0x03, "the server is not available: look into its log"},
     {0x04, "see --username and --password, of devices their secrets"},
     {0x05, "the server's rules forbid it: see --username and --password"},
+    {0x80, "the server does not say why: look into its log"},
+    {0x81, "the server finds our packets malformed: look into its log, and report it"},
+    {0x82, "the server finds that we broke the protocol: look into its log, and report it"},
+    {0x83, "the server cannot do it: look into its log"},
     {0x84, "the server speaks another version: see --version"},
     {0x85, "the server does not like the client id: see --prefix"},
     {0x86, "see --username and --password, of devices their secrets"},
     {0x87, "the server's rules forbid it: see --username and --topic"},
     {0x88, "the server is not available: look into its log"},
     {0x89, "the server is busy: lower --connrate"},
+    {0x8A, "the server has banned this client or address: look into its log"},
     {0x8B, "the server was shut down"},
+    {0x8C, "the server wants another way to log in: look into its log"},
     {0x8D, "the server heard nothing in time: this machine is too busy, or --keepalive too short"},
     {0x8E, "another client has the same id: give each fleet its own --prefix"},
+    {0x8F, "the server does not take that filter: see --topic"},
+    {0x90, "the server does not take that topic: see --topic"},
     {0x93, "the server takes fewer messages at a time: lower --inflight"},
+    {0x94, "the server takes no such topic alias: leave --aliases out"},
     {0x95, "the server takes no packet that large: lower --size"},
-    {0x96, "the server takes no such rate: raise --interval_of_msg"},
+    {0x96, "the server takes no such rate: lower --rate, or raise --interval_of_msg"},
     {0x97, "a quota of the server is used up: see its limits"},
     {0x98, "somebody closed it on the server"},
+    {0x99, "the payload is not what it says: is it text? see --message"},
     {0x9A, "the server has no retained messages: leave --retain out"},
+    {0x9B, "the server takes no such QoS: lower --qos"},
+    {0x9C, "the server sends us elsewhere: see --host"},
+    {0x9D, "the server has moved: see --host"},
     {0x9F, "the server takes no such rate of connects: lower --connrate"},
+    {0xA2, "the server has no wildcard subscriptions: see --topic"},
 };
 
 /* Of what servers say before they close, by the alert's name. */
@@ -129,7 +185,7 @@ const char *fleet_hint(const struct fmx_fleet_cause *cause, bool was_anybody_ope
     const char *words = NULL;
 
     if (cause->status == FMX_PEER_CLOSED && !was_anybody_open) {
-        return "look into the server's log; is that port for TLS, or not for it? see --tls";
+        return "is that port for TLS, or not for it? see --tls, and the server's log";
     }
     if (cause->reason != 0) {
         words = FIND(reason_hints, cause->reason);

@@ -1,5 +1,5 @@
 /*
- * fleet_platform — options about devices, calls and properties become the plan's
+ * fleet_platform — options about devices and calls become the group's
  *
  * Why it is so:   --product or --devices is what makes clients devices; options that only make
  *                 sense with one of them are refused without it, rather than ignored
@@ -16,8 +16,7 @@
 #define DELAY_MS_MAX 60000u
 
 static char device_name[FLAG_ERROR_BYTES];
-static char user_texts[FLAG_LIST_BYTES];
-static struct fmx_fleet_property user_properties[FLAG_ITEMS_MAX];
+static struct fleet_devices *devices; /* those of --devices; closed by the next plan */
 
 /* Of these, some need --product or --devices, and some cannot be together with them. */
 static const char *const only_of_devices[] = {
@@ -56,31 +55,34 @@ static const char *text_or_empty(const char *text)
 
 static bool load_devices(struct fleet_settings *settings, struct flag_set *set)
 {
-    struct fmx_fleet_plan *plan = &settings->plan;
+    struct fmx_fleet_group *group = &settings->group;
+    char error[FLAG_ERROR_BYTES] = "";
 
     if (!REFUSE_GIVEN(set, never_of_files,
                       "has no meaning with --devices; leave one of them out")) {
         return false;
     }
-    bool has_secrets = plan->platform.registration == FMX_FLEET_REGISTER_NONE;
+    bool has_secrets = group->platform.registration == FMX_FLEET_REGISTER_NONE;
 
-    if (!fleet_devices_load(settings->devices_file, has_secrets, set->error, sizeof(set->error))) {
+    devices = fleet_devices_load(settings->devices_file, has_secrets, error, sizeof(error));
+    if (devices == NULL) {
+        snprintf(set->error, sizeof(set->error), "option '--devices': %.440s", error);
         return false;
     }
-    size_t left = fleet_devices_count() > settings->start_number
-                      ? fleet_devices_count() - settings->start_number
-                      : 0;
+    size_t count = fleet_devices_count(devices);
+    size_t left = count > settings->start_number ? count - settings->start_number : 0;
     if (!flags_is_given(set, "count")) {
-        plan->clients_count = (uint32_t)left;
+        group->clients_count = (uint32_t)left;
     }
-    if (left == 0 || plan->clients_count > left) {
+    if (left == 0 || group->clients_count > left) {
         snprintf(set->error, sizeof(set->error),
                  "option '--devices': %.200s has %zu devices, and %u from number %u on are wanted",
-                 settings->devices_file, fleet_devices_count(), (unsigned)plan->clients_count,
-                 (unsigned)plan->first_number);
+                 settings->devices_file, count, (unsigned)group->clients_count,
+                 (unsigned)group->first_number);
         return false;
     }
-    plan->platform.device = fleet_devices_find;
+    group->platform.device = fleet_devices_find;
+    group->platform.device_user = devices;
     return true;
 }
 
@@ -90,13 +92,13 @@ static bool make_device_name(struct fleet_settings *settings, struct flag_set *s
     int bytes = snprintf(device_name, sizeof(device_name), "%s%s", settings->device_prefix,
                          is_whole ? "" : "_%i");
 
-    settings->plan.platform.device_name = device_name;
+    settings->group.platform.device_name = device_name;
     return (size_t)bytes < sizeof(device_name) || refuse(set, "device-prefix", "is too long");
 }
 
 static bool make_devices(struct fleet_settings *settings, struct flag_set *set)
 {
-    struct fmx_fleet_platform *platform = &settings->plan.platform;
+    struct fmx_fleet_platform *platform = &settings->group.platform;
 
     if (settings->devices_file == NULL && platform->product_key == NULL) {
         return REFUSE_GIVEN(set, only_of_devices, "is about devices; add --product or --devices");
@@ -123,13 +125,13 @@ static bool make_delay(struct fleet_settings *settings, struct flag_set *set, co
         delay_ms > DELAY_MS_MAX) {
         return refuse(set, "rrpc", "has a bad delay; write delay:MS with a time up to 60 s");
     }
-    settings->plan.calls.delay_ms = (uint32_t)delay_ms;
+    settings->group.calls.delay_ms = (uint32_t)delay_ms;
     return true;
 }
 
 static bool make_calls(struct fleet_settings *settings, struct flag_set *set)
 {
-    struct fmx_fleet_calls *calls = &settings->plan.calls;
+    struct fmx_fleet_calls *calls = &settings->group.calls;
     const char *answer = settings->rrpc;
     bool has_delay = answer != NULL && strncmp(answer, "delay:", 6) == 0;
 
@@ -152,34 +154,9 @@ static bool make_calls(struct fleet_settings *settings, struct flag_set *set)
     return !has_delay || make_delay(settings, set, answer + 6);
 }
 
-/* ── properties ── */
-
-/* KEY=VALUE; texts are cut in a copy. */
-static bool make_properties(struct fleet_settings *settings, struct flag_set *set)
-{
-    struct fmx_fleet_properties *properties = &settings->plan.properties;
-    size_t used = 0;
-
-    for (size_t index = 0; index < settings->user_properties.count; index++) {
-        const char *item = settings->user_properties.items[index];
-        size_t bytes = strlen(item) + 1;
-        const char *sign = strchr(item, '=');
-        if (sign == NULL || sign == item || used + bytes > sizeof(user_texts)) {
-            return refuse(set, "user-property", "is not KEY=VALUE, or there are too many");
-        }
-        char *copy = memcpy(user_texts + used, item, bytes);
-        copy[sign - item] = '\0';
-        user_properties[index] =
-            (struct fmx_fleet_property){.key = copy, .value = copy + (sign - item) + 1};
-        used += bytes;
-    }
-    properties->user = user_properties;
-    properties->user_count = settings->user_properties.count;
-    return true;
-}
-
 bool fleet_platform_make(struct fleet_settings *settings, struct flag_set *set)
 {
-    return make_devices(settings, set) && make_calls(settings, set) &&
-           make_properties(settings, set);
+    fleet_devices_close(devices);
+    devices = NULL;
+    return make_devices(settings, set) && make_calls(settings, set);
 }

@@ -1,139 +1,143 @@
 /*
- * fleet_progress — the line that says how the run is going
+ * fleet_progress — the lines that say how the run is going, where there is no screen
  *
- * Why it is so:   on a terminal one line is rewritten in place, so that the screen stays readable;
- *                 elsewhere (a file, a CI job) each second is a line of its own. All of it goes to
- *                 standard error: standard output belongs to the result.
- * Threads:        shown by the main thread; a log line may come from any. What they share is one
- *                 flag, set before the shards run
+ * Why it is so:   a file or a CI job keeps every line, so the first ten seconds have one each, in
+ *                 which one sees what goes wrong at once, and after them every ten seconds one. All
+ *                 of it goes to standard error: standard output belongs to the result. A run that
+ *                 is invalid says so on each line, since lines are cut out and mailed around
+ * Threads:        shown by the main thread; a log line may come from any. What they share is
+ *                 whether the run is invalid
  * Limits:         one line a second
+ * Not here:       the screen, which takes log lines while it is there: fleet_screen.c
  */
 #include "tools/fleetmux/fleet.h"
+#include "tools/fleetmux/fleet_screen.h"
+#include "tools/fleetmux/fleet_tell.h"
 #include "tools/fleetmux/number.h"
-#include "tools/fleetmux/words.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Goes back to the line's start and clears it. */
-#define CLEAR "\r\033[K"
+#define LINE_BYTES  512
+#define EACH_SECOND 10 /* so long a line a second */
+#define LATER_EVERY 10
 
 static struct {
     bool is_quiet;
-    bool is_terminal; /* read-only after begin */
-    uint64_t next_ns, shown_ns;
-    struct fmx_fleet_snapshot shown;
+    uint64_t next_s;
+    atomic_bool is_invalid;
 } progress;
 
-void fleet_progress_begin(const struct fleet_settings *settings)
+void fleet_progress_begin(bool is_quiet)
 {
-    const char *terminal = getenv("TERM");
-
-    memset(&progress, 0, sizeof(progress));
-    progress.is_quiet = settings->is_quiet;
-    progress.is_terminal = !settings->is_quiet && isatty(STDERR_FILENO) && terminal != NULL &&
-                           strcmp(terminal, "dumb") != 0;
-    progress.next_ns = NUMBER_NS_PER_S;
+    progress.is_quiet = is_quiet;
+    progress.next_s = 1;
+    atomic_store(&progress.is_invalid, false);
 }
 
 void fleet_progress_log(void *user, enum fmx_log_level level, const char *line)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
+    char said[LINE_BYTES];
 
     (void)user;
-    fprintf(stderr, "%s%s: %s\n", progress.is_terminal ? CLEAR : "", names[level], line);
+    snprintf(said, sizeof(said), "%s%s: %s",
+             atomic_load(&progress.is_invalid) ? "INVALID: generator-limited  " : "", names[level],
+             line);
+    if (!screen_log_take(said)) {
+        fprintf(stderr, "%s\n", said);
+    }
 }
 
-/* Per second, since the line before. */
-static struct words rate(const struct fleet_run *run, uint64_t now, uint64_t shown)
-{
-    uint64_t span_ns = run->now.elapsed_ns - progress.shown_ns;
+/* ── a line ── */
 
-    return words_real(span_ns == 0 ? 0 : (double)(now - shown) * 1e9 / (double)span_ns);
-}
-
-static void print_clients(const struct fmx_fleet_snapshot *now, uint32_t count)
+static void print_clients(const struct result *result)
 {
-    fprintf(stderr, "open %s/%s", words_count(now->clients_open).text, words_count(count).text);
+    const struct fmx_fleet_counters *now = &result->counters;
+
+    fprintf(stderr, "  open %s/%s", words_count(now->clients_open).text,
+            words_count(result->clients_count).text);
     if (now->clients_connecting > 0) {
         fprintf(stderr, "  connecting %s", words_count(now->clients_connecting).text);
-    }
-    if (now->clients_failed > 0) {
-        fprintf(stderr, "  failed %s", words_count(now->clients_failed).text);
     }
     if (now->clients_lost > 0) {
         fprintf(stderr, "  lost %s", words_count(now->clients_lost).text);
     }
-}
-
-static void print_publishing(const struct fleet_run *run)
-{
-    const struct fmx_fleet_snapshot *now = &run->now, *shown = &progress.shown;
-
-    fprintf(stderr, "  sent %s (%s/s)", words_count(now->publishes_sent).text,
-            rate(run, now->publishes_sent, shown->publishes_sent).text);
-    if (run->settings->qos > 0) {
-        fprintf(stderr, "  acked %s (%s/s)  p99 %s", words_count(now->publishes_acked).text,
-                rate(run, now->publishes_acked, shown->publishes_acked).text,
-                words_time(now->puback.p99_ns).text);
+    if (now->clients_failed > 0) {
+        fprintf(stderr, "  failed %s", words_count(now->clients_failed).text);
     }
 }
 
-static void print_subscribing(const struct fleet_run *run)
+/* p99 of the last five seconds. */
+static void print_p99(const struct result *result, enum fmx_fleet_latency latency)
 {
-    const struct fmx_fleet_snapshot *now = &run->now, *shown = &progress.shown;
+    if (result->recent[latency].count > 0) {
+        fprintf(stderr, " p99 %s", tell_time(result->recent[latency].p99_ns).text);
+    }
+}
 
-    fprintf(stderr, "  subscribed %s  received %s (%s/s)",
-            words_count(now->clients_subscribed).text, words_count(now->received).text,
-            rate(run, now->received, shown->received).text);
-    if (now->delivery.count > 0) {
-        fprintf(stderr, "  p99 %s", words_time(now->delivery.p99_ns).text);
+static void print_messages(const struct result *result)
+{
+    const struct fmx_fleet_counters *now = &result->counters;
+
+    if (now->publishes_planned > 0) {
+        fprintf(stderr, "  sent %s/s", words_real(TELL_RATE(result, publishes_sent)).text);
+        fprintf(stderr, " of %s", words_real(tell_publishes_wanted(result)).text);
+    }
+    if (now->publishes_sent_qos1 > 0) {
+        fprintf(stderr, "  acked %s/s", words_real(TELL_RATE(result, publishes_acked)).text);
+        print_p99(result, FMX_FLEET_PUBACK);
+    }
+    if (tell_has_filters(result)) {
+        fprintf(stderr, "  received %s/s", words_real(TELL_RATE(result, received)).text);
+        print_p99(result, FMX_FLEET_DELIVERY);
     }
     if (now->received_gap > 0) {
-        fprintf(stderr, "  lost %s", words_count(now->received_gap).text);
+        fprintf(stderr, "  missing %s", words_count(now->received_gap).text);
     }
-}
-
-static void print_calls(const struct fmx_fleet_snapshot *now)
-{
+    if (now->requests_answered > 0) {
+        fprintf(stderr, "  requests %s/s", words_real(TELL_RATE(result, requests_answered)).text);
+    }
     if (now->calls_received > 0) {
         fprintf(stderr, "  calls %s", words_count(now->calls_received).text);
     }
 }
 
-static void print_line(const struct fleet_run *run)
+static void print_line(const struct result *result)
 {
     flockfile(stderr);
-    fprintf(stderr, "%s%3.0f s  ", progress.is_terminal ? CLEAR : "",
-            (double)run->now.elapsed_ns / 1e9);
-    print_clients(&run->now, run->settings->plan.clients_count);
-    if (run->settings->kind == FLEET_PUB) {
-        print_publishing(run);
-    } else if (run->settings->kind == FLEET_SUB) {
-        print_subscribing(run);
+    if (result->is_valid) {
+        fprintf(stderr, "%5s  %s", tell_clock(result->elapsed_ns).text,
+                result_limit_name(result->limit));
+    } else {
+        fprintf(stderr, "%s  %5s", tell_prefix(result), tell_clock(result->elapsed_ns).text);
     }
-    print_calls(&run->now);
-    fputs(progress.is_terminal ? "" : "\n", stderr);
-    fflush(stderr);
+    if (result->stages_count > 1 && result->stage < result->stages_count) {
+        fprintf(stderr, "  %s", result->stages[result->stage].name);
+    }
+    if (result->is_paused || result->is_draining) {
+        fprintf(stderr, "  %s", result->is_draining ? "draining" : "paused");
+    }
+    print_clients(result);
+    print_messages(result);
+    fputc('\n', stderr);
     funlockfile(stderr);
 }
 
-void fleet_progress_show(const struct fleet_run *run)
+void fleet_progress_show(const struct result *result)
 {
-    if (progress.is_quiet || run->now.elapsed_ns < progress.next_ns) {
+    uint64_t now_s = result->elapsed_ns / NUMBER_NS_PER_S;
+
+    atomic_store(&progress.is_invalid, !result->is_valid);
+    if (progress.is_quiet || now_s < progress.next_s) {
         return;
     }
-    print_line(run);
-    progress.shown = run->now;
-    progress.shown_ns = run->now.elapsed_ns;
-    progress.next_ns = (run->now.elapsed_ns / NUMBER_NS_PER_S + 1) * NUMBER_NS_PER_S;
+    print_line(result);
+    progress.next_s = now_s < EACH_SECOND ? now_s + 1 : (now_s / LATER_EVERY + 1) * LATER_EVERY;
 }
 
 void fleet_progress_end(void)
 {
-    if (progress.is_terminal) {
-        fputs(CLEAR, stderr);
-        fflush(stderr);
-    }
+    fflush(stderr);
 }

@@ -17,14 +17,14 @@
 #define TLS_PORT   8883
 #define PATH_BYTES 4096
 
-static char cert_text[PATH_BYTES], key_text[PATH_BYTES];
+static char cert_text[PATH_BYTES], key_text[PATH_BYTES], suites_text[PATH_BYTES];
 
 static const char *const tls_options[] = {
     "cafile",       "insecure",      "tls-server-name", "tls-min",
     "tls-max",      "tls-suites",    "tls-alpn",        "cert",
     "key",          "cert-template", "key-template",    "psk",
     "psk-identity", "psk-key",       "tls-resume",      "tls-record-bytes",
-    "tls-workers",  "tls-key-log",
+    "tls-workers",  "tls-key-log",   "ssl-version",     "tls-version",
 };
 
 static bool refuse(struct flag_set *set, const char *option, const char *words)
@@ -89,12 +89,15 @@ static bool decide(struct fleet_settings *settings, struct flag_set *set, bool *
     if (!cut_schemes(settings, set, &schemes)) {
         return false;
     }
-    bool is_off = schemes.plain > 0 || (flags_is_given(set, "tls") && !settings->has_tls);
-    if (is_off && (settings->has_tls || schemes.tls > 0 || option != NULL)) {
+    bool is_on = settings->has_tls || settings->has_ssl || schemes.tls > 0 || option != NULL;
+    bool is_off = schemes.plain > 0 || (flags_is_given(set, "tls") && !settings->has_tls) ||
+                  (flags_is_given(set, "ssl") && !settings->has_ssl);
+    if (is_off && is_on) {
         return refuse(set, option != NULL ? option : "tls",
-                      "is about TLS, which mqtt:// or --tls false turn off; write mqtts://");
+                      "is about TLS, which mqtt://, --tls false or --ssl false turn off; write "
+                      "mqtts://");
     }
-    *out_has_tls = settings->has_tls || schemes.tls > 0 || option != NULL;
+    *out_has_tls = is_on;
     return true;
 }
 
@@ -135,14 +138,50 @@ static bool make_path(struct flag_set *set, const char *name, const char *path,
 
 /* ── pre-shared keys ── */
 
+static bool is_hex(const char *text)
+{
+    size_t digits = strspn(text, "0123456789abcdefABCDEF");
+
+    return text[digits] == '\0' && digits >= 2 && digits % 2 == 0;
+}
+
+/* A kind by its name, or mosquitto's --psk KEY. */
+static bool read_psk(struct fleet_settings *settings, struct flag_set *set)
+{
+    static const char *const names[] = {[FMX_TLS_PSK_NONE] = "none",
+                                        [FMX_TLS_PSK_SDK] = "sdk",
+                                        [FMX_TLS_PSK_SECRET] = "secret",
+                                        [FMX_TLS_PSK_GIVEN] = "given"};
+
+    for (unsigned kind = 0; settings->psk != NULL && kind < sizeof(names) / sizeof(names[0]);
+         kind++) {
+        if (strcmp(settings->psk, names[kind]) == 0) {
+            settings->tls.psk = (enum fmx_tls_psk)kind;
+            return true;
+        }
+    }
+    if (settings->psk == NULL) {
+        return true;
+    }
+    if (!is_hex(settings->psk) || settings->tls.psk_key != NULL) {
+        return refuse(set, "psk", "wants sdk, secret, given, none, or a key in hex digits");
+    }
+    settings->tls.psk = FMX_TLS_PSK_GIVEN;
+    settings->tls.psk_key = settings->psk;
+    return true;
+}
+
 /* What the library would refuse too, in the words of options. */
 static bool check_psk(const struct fleet_settings *settings, struct flag_set *set)
 {
     const struct fmx_tls_client *tls = &settings->tls;
-    bool is_device = settings->devices_file != NULL || settings->plan.platform.product_key != NULL;
+    bool is_device = settings->devices_file != NULL || settings->group.platform.product_key != NULL;
 
     if (tls->psk != FMX_TLS_PSK_NONE && flags_is_given(set, "tls-max") && tls->max > FMX_TLS_12) {
         return refuse(set, "tls-max", "is above 1.2, up to which a PSK works; leave one out");
+    }
+    if (tls->psk != FMX_TLS_PSK_NONE && settings->tls_only > FMX_TLS_12) {
+        return refuse(set, "ssl-version", "is above 1.2, up to which a PSK works; leave one out");
     }
     if ((tls->psk == FMX_TLS_PSK_SDK || tls->psk == FMX_TLS_PSK_SECRET) && !is_device) {
         return refuse(set, "psk",
@@ -156,6 +195,54 @@ static bool check_psk(const struct fleet_settings *settings, struct flag_set *se
     return true;
 }
 
+/* ── options of other tools ── */
+
+/* emqtt-bench has commas between suites. */
+static bool make_suites(struct fleet_settings *settings, struct flag_set *set)
+{
+    if (settings->tls.suites == NULL) {
+        return true;
+    }
+    int bytes = snprintf(suites_text, sizeof(suites_text), "%s", settings->tls.suites);
+    if ((size_t)bytes >= sizeof(suites_text)) {
+        return refuse(set, "tls-suites", "is too long");
+    }
+    for (char *comma = suites_text; (comma = strchr(comma, ',')) != NULL;) {
+        *comma = ':';
+    }
+    settings->tls.suites = suites_text;
+    return true;
+}
+
+static bool make_versions(struct fleet_settings *settings, struct flag_set *set)
+{
+    if (settings->tls_only == 0) {
+        return true;
+    }
+    if (flags_is_given(set, "tls-min") || flags_is_given(set, "tls-max") ||
+        flags_is_given(set, "tls-version")) {
+        return refuse(set, "ssl-version",
+                      "is the only version; leave --tls-min, --tls-max and "
+                      "--tls-version out");
+    }
+    settings->tls.min = settings->tls_only;
+    settings->tls.max = settings->tls_only;
+    return true;
+}
+
+static void trust_as_they_do(struct fleet_settings *settings, struct flag_set *set)
+{
+    bool has_proof = settings->tls.ca != NULL || settings->tls.psk != FMX_TLS_PSK_NONE ||
+                     settings->tls.server_name != NULL || settings->has_tls;
+
+    if (settings->has_ssl && !has_proof && !settings->tls.insecure) {
+        settings->tls.insecure = true;
+        flags_note(set, "ssl",
+                   "without --cafile any server is trusted, as emqtt-bench does; --tls "
+                   "checks it against the system's authorities");
+    }
+}
+
 bool fleet_tls_make(struct fleet_settings *settings, struct flag_set *set)
 {
     bool has_tls = false;
@@ -166,11 +253,15 @@ bool fleet_tls_make(struct fleet_settings *settings, struct flag_set *set)
     if (!has_tls) {
         return true;
     }
-    settings->plan.tls = &settings->tls;
+    settings->group.tls = &settings->tls;
     if (!flags_is_given(set, "port")) {
         settings->port = TLS_PORT;
     }
-    return check_psk(settings, set) &&
+    if (!read_psk(settings, set)) {
+        return false;
+    }
+    trust_as_they_do(settings, set);
+    return make_versions(settings, set) && make_suites(settings, set) && check_psk(settings, set) &&
            make_path(set, "cert", settings->cert, "cert-template", settings->cert_template,
                      cert_text, &settings->tls.cert) &&
            make_path(set, "key", settings->key, "key-template", settings->key_template, key_text,

@@ -78,7 +78,8 @@ static void print_row(const struct flag_set *set, const struct flag *row, FILE *
         column = LEFT;
     }
     describe(set, row, words, sizeof(words));
-    snprintf(text, sizeof(text), "%s%s", row->help, words);
+    snprintf(text, sizeof(text), "%s%s%s%s", row->help, words, row->also != NULL ? "; also " : "",
+             row->also != NULL ? row->also : "");
     help_print_wrapped(out, text, column, LEFT);
 }
 

@@ -26,6 +26,8 @@ static const struct verb {
     {"gateway", "[OPTIONS]", "accept MQTT clients and carry their messages", verb_gateway},
     {"fleet", "conn|pub|sub [OPTIONS]", "be many MQTT clients: connect, publish, subscribe",
      verb_fleet},
+    {"report", "RESULT.json... [OPTIONS]", "show results of a fleet: a page, side by side, merged",
+     verb_report},
     {"ctl", "COMMAND [OPTIONS]", "ask a running gateway, or tell it what to do", verb_ctl},
     {"registry", "DEED [OPTIONS]", "edit the registry of products and devices", verb_registry},
     {"cert", "DEED [OPTIONS]", "make certificates for TLS, and keys of tickets", verb_cert},
@@ -46,8 +48,8 @@ static void print_help(FILE *out)
     fprintf(out, "\nexit status:\n"
                  "  0  the gateway drained and ended; the fleet kept its plan and lost nothing\n"
                  "  1  usage: an unknown verb or option, a bad value, a bad file\n"
-                 "  2  reserved: a threshold was not met\n"
-                 "  3  reserved: the fleet itself was the limit\n"
+                 "  2  a threshold was missed, or a search found nothing that holds\n"
+                 "  3  the fleet itself was the limit: its figures are not the server's\n"
                  "  4  aborted: cut short by a signal, or clients or messages were lost\n"
                  "  5  could not start: kernel, limits or addresses\n"
                  "  6  ctl: no answer, not delivered, or nobody there; a word says which\n"
@@ -88,6 +90,8 @@ static int verb_help(int argc, char **argv)
         gateway_help(stdout);
     } else if (strcmp(argv[0], "fleet") == 0) {
         fleet_help(stdout, argc > 1 ? argv[1] : NULL);
+    } else if (strcmp(argv[0], "report") == 0) {
+        report_help(stdout);
     } else if (strcmp(argv[0], "ctl") == 0) {
         ctl_help(stdout, argc > 1 ? argv[1] : NULL);
     } else if (strcmp(argv[0], "registry") == 0) {

@@ -16,7 +16,8 @@
 #define NS_PER_S 1000000000u
 
 static volatile sig_atomic_t status_when_killed;
-static int heard_signo; /* beside SIGINT and SIGTERM; 0: none */
+static void (*before_end)(void); /* written before signals_release */
+static int heard_signo;          /* beside SIGINT and SIGTERM; 0: none */
 
 static sigset_t held_signals(void)
 {
@@ -65,7 +66,15 @@ int signals_wait(uint64_t timeout_ns)
 static void end_at_once(int signo)
 {
     (void)signo;
+    if (before_end != NULL) {
+        before_end();
+    }
     _exit(status_when_killed);
+}
+
+void signals_before_end(void (*call)(void))
+{
+    before_end = call;
 }
 
 void signals_release(int exit_status)

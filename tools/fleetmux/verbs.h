@@ -9,8 +9,8 @@
 enum exit_status {
     EXIT_PASS = 0,
     EXIT_USAGE = 1,     /* a wrong verb, option, value or file */
-    EXIT_THRESHOLD = 2, /* reserved: a threshold was not met */
-    EXIT_GENERATOR = 3, /* reserved: the fleet, not the server, was the limit */
+    EXIT_THRESHOLD = 2, /* a threshold was missed, or a search found nothing */
+    EXIT_GENERATOR = 3, /* the fleet, not the server, was the limit */
     EXIT_ABORTED = 4,   /* a run was cut short, or clients or messages were lost */
     EXIT_NO_START = 5,  /* kernel, limits or addresses did not allow to start */
     EXIT_NOT_DONE = 6,  /* ctl: no answer, not delivered, nobody there; a word says which */
@@ -20,6 +20,7 @@ enum exit_status {
 /* Each takes what follows its name on the command line and returns the exit status. */
 int verb_gateway(int argc, char **argv);
 int verb_fleet(int argc, char **argv);
+int verb_report(int argc, char **argv);
 int verb_ctl(int argc, char **argv);
 int verb_registry(int argc, char **argv);
 int verb_cert(int argc, char **argv);
@@ -28,6 +29,7 @@ void gateway_help(FILE *out);
 
 /* `command` is one of ctl's, or NULL: all of them. */
 void ctl_help(FILE *out, const char *command);
+void report_help(FILE *out);
 void registry_help(FILE *out);
 void cert_help(FILE *out);
 

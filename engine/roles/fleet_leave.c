@@ -1,0 +1,200 @@
+/*
+ * fleet_leave — churn, storm, stop: who leaves, and when
+ *
+ * Why it is so:   who leaves follows from the plan, the seed and the number of the event, and never
+ *                 from who happens to be where: so each shard goes through all events of a team and
+ *                 does those that are its own clients', and any number of shards, or of processes,
+ *                 does the same
+ * Words:          event: one client's turn to leave. Those of churn and stop are counted on a clock
+ *                 of the fleet's; those of a storm are spread over its time, by number
+ * Invariants:     (1) a crew has at most one stage whose clients leave; a newer one replaces it
+ * Threads:        owning shard
+ * Limits:         EVENTS_PER_TURN, so that a storm of a hundred thousand does not stop all others
+ * Not here:       how a client goes: fleet_client.c
+ */
+#include "engine/roles/fleet.h"
+
+#define EVENTS_PER_TURN 1024u
+
+static const struct fmx_fleet_stage *stage_of(const struct fmx_fleet_crew *crew)
+{
+    return &crew->fleet->fleet->plan.stages[crew->leave_stage];
+}
+
+/* NULL: another shard's, or another process's. */
+static struct fmx_fleet_client *find_own(const struct fmx_fleet_crew *crew, uint32_t number)
+{
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+    const struct fmx_shard *shard = crew->fleet->shard;
+    uint32_t parts = fleet->plan.parts_count;
+
+    if (number % parts != fleet->plan.part ||
+        number / parts % shard->shards_count != shard->index) {
+        return NULL;
+    }
+    return &crew->clients[number / parts / shard->shards_count];
+}
+
+static uint64_t clients_of_stage(const struct fmx_fleet *fleet, const struct fmx_fleet_stage *stage)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < fleet->teams_count; i++) {
+        count += fmx_fleet_stage_has(stage, i) ? fleet->teams[i].plan.clients_count : 0;
+    }
+    return count;
+}
+
+/* Where on the clock the team's event `event` lies, when all teams' are shared out evenly. */
+static uint64_t planned_ns(const struct fmx_fleet_crew *crew, uint64_t event)
+{
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+    const struct fmx_fleet_stage *stage = stage_of(crew);
+    double step = (double)clients_of_stage(fleet, stage) / (double)crew->team->plan.clients_count;
+    uint64_t base =
+        atomic_load_explicit(&fleet->stages[crew->leave_stage].leaving_units, memory_order_relaxed);
+
+    return fmx_clock_real_ns(fleet->leaving,
+                             base + (uint64_t)((double)event * step * FMX_CLOCK_CLIENT));
+}
+
+/* ── churn ── */
+
+static uint64_t churn_number(const struct fmx_fleet_crew *crew, uint64_t event)
+{
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+
+    return fmx_fleet_draw(fleet, crew->team->first_index, FMX_DRAW_LEAVE,
+                          (uint64_t)crew->leave_stage << 40 | event) %
+           crew->team->plan.clients_count;
+}
+
+static uint64_t churn(struct fmx_fleet_crew *crew)
+{
+    const struct fmx_fleet_stage *stage = stage_of(crew);
+    uint64_t now_ns = crew->fleet->shard->now_ns;
+
+    for (uint32_t done = 0; done < EVENTS_PER_TURN;) {
+        uint64_t due_ns = planned_ns(crew, crew->leave_event + 1);
+        if (due_ns > now_ns) {
+            return due_ns;
+        }
+        uint32_t number = (uint32_t)churn_number(crew, crew->leave_event++);
+        struct fmx_fleet_client *client = find_own(crew, number);
+        if (client != NULL && client->state == FMX_CLIENT_OPEN) {
+            fmx_fleet_client_leave(client, stage->leave, stage->is_by_policy, false);
+            done++;
+        }
+    }
+    return now_ns;
+}
+
+/* ── storm and stop: client by client ── */
+
+static uint64_t due_of(const struct fmx_fleet_crew *crew, const struct fmx_fleet_client *client)
+{
+    const struct fmx_fleet_stage *stage = stage_of(crew);
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+    uint64_t began_ns =
+        atomic_load_explicit(&fleet->stages[crew->leave_stage].began_ns, memory_order_relaxed);
+
+    if (stage->kind == FMX_FLEET_STORM) {
+        double part = (double)client->number / (double)crew->team->plan.clients_count;
+        return began_ns + (uint64_t)((double)stage->within_ns * part);
+    }
+    bool is_unpaced = stage->rate_begin == 0 && stage->rate_end == 0;
+    return is_unpaced ? began_ns : planned_ns(crew, client->number);
+}
+
+static bool is_hit(const struct fmx_fleet_crew *crew, const struct fmx_fleet_client *client,
+                   uint64_t event, double share)
+{
+    uint64_t drawn = fmx_fleet_draw(crew->fleet->fleet, fmx_fleet_index_of(client), FMX_DRAW_LEAVE,
+                                    1ull << 63 | event);
+
+    return fmx_fleet_fraction(drawn) < share;
+}
+
+static uint64_t one_by_one(struct fmx_fleet_crew *crew)
+{
+    const struct fmx_fleet_stage *stage = stage_of(crew);
+    bool is_storm = stage->kind == FMX_FLEET_STORM;
+    uint64_t now_ns = crew->fleet->shard->now_ns;
+
+    for (uint32_t done = 0; done < EVENTS_PER_TURN; done++) {
+        if (crew->leave_next == crew->clients_count) {
+            crew->is_leaving = false;
+            return FMX_CLOCK_NEVER;
+        }
+        struct fmx_fleet_client *client = &crew->clients[crew->leave_next];
+        uint64_t due_ns = due_of(crew, client);
+        if (due_ns > now_ns) {
+            return due_ns;
+        }
+        crew->leave_next++;
+        if (!is_storm || (client->state == FMX_CLIENT_OPEN &&
+                          is_hit(crew, client, crew->leave_stage, stage->share))) {
+            fmx_fleet_client_leave(client, stage->leave, stage->is_by_policy, !is_storm);
+        }
+    }
+    return now_ns;
+}
+
+/* ── turns ── */
+
+void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage)
+{
+    const struct fmx_fleet_stage_state *state = &crew->fleet->fleet->stages[stage];
+
+    crew->leave_stage = stage;
+    crew->leave_next = 0;
+    crew->leave_event = 0;
+    crew->is_leaving = crew->clients_count > 0;
+    if (crew->is_leaving) {
+        fmx_wheel_arm(&crew->fleet->shard->wheel, &crew->leaving,
+                      atomic_load_explicit(&state->began_ns, memory_order_relaxed));
+    }
+}
+
+static bool is_over(const struct fmx_fleet_crew *crew)
+{
+    const struct fmx_fleet_stage_state *state = &crew->fleet->fleet->stages[crew->leave_stage];
+    uint64_t ended_ns = atomic_load_explicit(&state->ended_ns, memory_order_relaxed);
+
+    return !crew->is_leaving || crew->fleet->is_ending ||
+           (stage_of(crew)->kind == FMX_FLEET_CHURN && ended_ns != 0 &&
+            ended_ns <= crew->fleet->shard->now_ns);
+}
+
+void fmx_fleet_leave_due(struct fmx_fleet_crew *crew)
+{
+    uint64_t now_ns = crew->fleet->shard->now_ns;
+    uint64_t next_ns;
+
+    if (is_over(crew)) {
+        crew->is_leaving = false;
+        return;
+    }
+    next_ns = stage_of(crew)->kind == FMX_FLEET_CHURN ? churn(crew) : one_by_one(crew);
+    if (!crew->is_leaving) {
+        return;
+    }
+    /* a clock that stands still, or that goes faster tomorrow: look again */
+    uint64_t look_ns = now_ns + FMX_FLEET_WATCH_NS;
+    fmx_wheel_arm(&crew->fleet->shard->wheel, &crew->leaving,
+                  next_ns < look_ns ? next_ns : look_ns);
+}
+
+/* All in one turn: it is a storm, and somebody wants to see what it does. */
+void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave)
+{
+    uint64_t event = 1ull << 62 | crew->storms++;
+
+    for (uint32_t i = 0; i < crew->clients_count; i++) {
+        struct fmx_fleet_client *client = &crew->clients[i];
+        if (client->state == FMX_CLIENT_OPEN &&
+            (share >= 1 || is_hit(crew, client, event, share))) {
+            fmx_fleet_client_leave(client, leave, true, false);
+        }
+    }
+}

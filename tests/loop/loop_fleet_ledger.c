@@ -1,0 +1,145 @@
+/*
+ * loop_fleet_ledger — what a man in the middle loses, repeats and swaps is counted exactly
+ */
+#include "tests/loop/mitm.h"
+#include "tests/loop/support.h"
+#include "tests/support/seed.h"
+
+#define PAIRS    40u
+#define MESSAGES 100u /* of each publisher */
+
+struct world {
+    struct fmx_gateway *gateway;
+    struct mitm *mitm;
+    char near[32], far[32];
+    const char *to_gateway[1], *to_mitm[1];
+    struct fmx_fleet_plan plan;
+    struct fmx_fleet_group groups[2];
+    struct fmx_fleet_publish publish;
+    struct fmx_fleet_subscribe subscribe;
+    struct fmx_fleet_stage stages[3];
+};
+
+static struct world world;
+
+/* Publishers speak to the gateway, subscribers through the man in the middle, and come first. */
+static struct fmx_fleet *begin(const struct mitm_plan *plan)
+{
+    struct fmx_fleet *fleet;
+    char error[512] = "";
+
+    loop_begin();
+    memset(&world, 0, sizeof world);
+    world.gateway = loop_gateway(2);
+    uint16_t port = fmx_gateway_port(world.gateway, 0);
+    world.mitm = mitm_open(port, plan);
+    snprintf(world.near, sizeof world.near, "127.0.0.1:%u", port);
+    snprintf(world.far, sizeof world.far, "127.0.0.1:%u", mitm_port(world.mitm));
+    world.to_gateway[0] = world.near;
+    world.to_mitm[0] = world.far;
+
+    fmx_fleet_subscribe_init(&world.subscribe);
+    world.subscribe.filter = "pair/%i";
+    fmx_fleet_publish_init(&world.publish);
+    world.publish.topic = "pair/%i";
+    world.publish.qos = 0;
+    world.publish.interval_ns = 10 * LOOP_MS_NS;
+    world.publish.messages_max = (uint64_t)PAIRS * MESSAGES;
+    for (unsigned i = 0; i < 2; i++) {
+        fmx_fleet_group_init(&world.groups[i]);
+        world.groups[i].clients_count = PAIRS;
+        world.groups[i].client_id = i == 0 ? "sub_%i" : "pub_%i";
+        world.groups[i].targets = i == 0 ? world.to_mitm : world.to_gateway;
+        world.groups[i].targets_count = 1;
+        fmx_fleet_stage_init(&world.stages[i], FMX_FLEET_RAMP);
+        world.stages[i].groups = 1u << i;
+    }
+    world.groups[0].subscribes = &world.subscribe;
+    world.groups[0].subscribes_count = 1;
+    world.groups[1].publishes = &world.publish;
+    world.groups[1].publishes_count = 1;
+    fmx_fleet_stage_init(&world.stages[2], FMX_FLEET_HOLD);
+    fmx_fleet_plan_init(&world.plan);
+    world.plan.mux.shards_count = 2;
+    world.plan.mux.log_level = FMX_LOG_ERROR;
+    world.plan.groups = world.groups;
+    world.plan.groups_count = 2;
+    world.plan.stages = world.stages;
+    world.plan.stages_count = 3;
+    if (fmx_fleet_open(&world.plan, &fleet, error, sizeof error) != FMX_OK ||
+        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
+        fprintf(stderr, "%s\n", error);
+        CU_FAIL_FATAL("the fleet starts");
+    }
+    return fleet;
+}
+
+static void end(struct fmx_fleet *fleet)
+{
+    fmx_fleet_close(fleet);
+    mitm_close(world.mitm);
+    loop_gateway_end(world.gateway);
+}
+
+static void cheat(const struct mitm_plan *plan)
+{
+    struct fmx_fleet *fleet = begin(plan);
+
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    struct mitm_done done = mitm_done(world.mitm);
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+    LOOP_EQUAL(seen.publishes_sent, PAIRS * MESSAGES);
+    LOOP_EQUAL(done.passed, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.deliveries_expected, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.deliveries_lost, done.lost);
+    LOOP_EQUAL(seen.received_duplicate, done.repeated);
+    LOOP_EQUAL(seen.received_reordered, done.swapped);
+    LOOP_EQUAL(seen.received, done.passed - done.lost + done.repeated);
+    LOOP_EQUAL(seen.received_foreign + seen.received_unchecked + seen.received_redelivered, 0);
+    CU_ASSERT(plan->lost == 0 || done.lost > 0);
+    CU_ASSERT(plan->repeated == 0 || done.repeated > 0);
+    CU_ASSERT(plan->swapped == 0 || done.swapped > 0);
+    end(fleet);
+}
+
+static void nothing_is_counted_that_was_not_done(void)
+{
+    cheat(&(struct mitm_plan){.seed = 1});
+}
+
+static void loss_is_counted_to_the_last_message(void)
+{
+    cheat(&(struct mitm_plan){.seed = 2, .lost = 100});
+    cheat(&(struct mitm_plan){.seed = 3, .lost = 1000}); /* pairs that never hear of each other */
+}
+
+static void duplicates_are_counted(void)
+{
+    cheat(&(struct mitm_plan){.seed = 4, .repeated = 100});
+}
+
+static void reordering_is_neither_loss_nor_duplicate(void)
+{
+    cheat(&(struct mitm_plan){.seed = 5, .swapped = 200});
+}
+
+static void all_at_once_are_told_apart(void)
+{
+    for (uint64_t seed = 10; seed < LOOP_SIZE(15u, 12u); seed++) {
+        cheat(&(struct mitm_plan){.seed = seed, .lost = 80, .repeated = 80, .swapped = 80});
+    }
+}
+
+static const struct fmx_test_case cases[] = {
+    FMX_TEST_CASE(nothing_is_counted_that_was_not_done),
+    FMX_TEST_CASE(loss_is_counted_to_the_last_message),
+    FMX_TEST_CASE(duplicates_are_counted),
+    FMX_TEST_CASE(reordering_is_neither_loss_nor_duplicate),
+    FMX_TEST_CASE(all_at_once_are_told_apart),
+};
+
+int main(int argc, char **argv)
+{
+    return fmx_test_main("fleet_ledger", cases, sizeof cases / sizeof cases[0], argc, argv);
+}
