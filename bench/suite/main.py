@@ -3,6 +3,7 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
+import re
 import signal
 import sys
 
@@ -52,6 +53,8 @@ def parse_arguments():
     add("--full", action="store_true", help="all: every row, at full size")
     for name in OVERRIDES:
         add(f"--{name}", type=int, help="instead of the row's own" if name == "qos" else None)
+    add("--seed", type=int, default=1, help="fleet-verdicts: of its first case (1)")
+    add("--cases", help="fleet-rates, fleet-verdicts: only these, as in 3 or 5-12")
     add("--build", default=str(BENCH.parent / "build" / "release"))
     add("--server-cpu", type=int, default=0)
     add("--load-cpu", type=int, default=1)
@@ -65,6 +68,8 @@ def parse_arguments():
         parser.error(f"no scenario {options.scenario}; see --help")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: write 1 or more")
+    if options.cases and not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)?", options.cases):
+        parser.error(f"--cases: '{options.cases}': write it as in 3 or 5-12")
     if options.quick and options.full:
         parser.error("--quick and --full: choose one")
     return options

@@ -4,12 +4,13 @@ import pathlib
 import subprocess
 import sys
 
-from . import fleet, storm
+from . import fleet, fleet_rates, fleet_tools, fleet_verdicts, storm
 from .machine import CannotRun
 from .peers import names_of
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
-NAMES = ("rrpc", "limiter", "uplink", "tls-pure", "tls-storm", "tls-fleet", "micro")
+NAMES = ("rrpc", "limiter", "uplink", "tls-pure", "tls-storm", "tls-fleet",
+         "fleet-rates", "fleet-tools", "fleet-verdicts", "micro")
 PARTS = tuple(storm.VARIANTS)       # of tls-storm
 SECONDS_MAX = 1800
 
@@ -103,4 +104,5 @@ def measure(name, options):
     if name == "tls-fleet":
         return fleet.measure(name, options)
     return {"rrpc": rrpc, "limiter": limiter, "uplink": uplink, "tls-pure": tls_pure,
-            "micro": micro}[name](options)
+            "fleet-rates": fleet_rates.measure, "fleet-tools": fleet_tools.measure,
+            "fleet-verdicts": fleet_verdicts.measure, "micro": micro}[name](options)

@@ -26,6 +26,7 @@
 #define ENGINE      "fleetmux_engine_"
 #define NAME_BYTES  96
 #define LABEL_BYTES 256
+#define HELP_BYTES  512
 
 enum family_kind { COUNTER, GAUGE, HISTOGRAM, SUMMARY };
 
@@ -241,7 +242,7 @@ static void print_causes(FILE *out, const struct result *result)
 static void print_histogram(FILE *out, const char *name, const char *words,
                             const struct fleet_histogram *histogram)
 {
-    char help[LABEL_BYTES];
+    char help[HELP_BYTES];
 
     snprintf(help, sizeof(help), "%s.", words);
     begin_family(out, name, HISTOGRAM, help);
@@ -266,7 +267,7 @@ static void print_summary(FILE *out, const char *name, const char *words, const 
                      {"0.99", latency->p99_ns},
                      {"0.999", latency->p999_ns},
                      {"1", latency->max_ns}};
-    char help[LABEL_BYTES];
+    char help[HELP_BYTES];
 
     snprintf(help, sizeof(help), "%s; quantiles of %s, sum and count of the whole run.", words, of);
     begin_family(out, name, SUMMARY, help);

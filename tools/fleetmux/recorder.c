@@ -365,6 +365,11 @@ static void extend_row(struct recorder *recorder)
     uint64_t span_ns =
         now->elapsed_ns > recorder->looked_ns ? now->elapsed_ns - recorder->looked_ns : 0;
 
+    if (recorder->looked_ns == 0) { /* before the first look it was as it is now */
+        recorder->connects_wanted = now->connects_wanted;
+        recorder->publishes_wanted = now->publishes_wanted;
+    }
+
     row->end_ns = now->elapsed_ns > row->begin_ns ? now->elapsed_ns : row->begin_ns;
     row->stage = now->stage;
     row->is_paused = row->is_paused || now->is_paused;
