@@ -283,7 +283,7 @@ static void watch(struct fmx_fleet_shard *fleet)
     if (fleet->shard->index == 0) {
         fmx_fleet_direct(fleet);
     }
-    fmx_fleet_follow(fleet);
+    uint64_t next_ns = fmx_fleet_follow(fleet);
     tell_of_clocks(fleet);
     note_backlogs(fleet);
     if (fleet->watches++ % USAGE_LOOKS == 0) {
@@ -293,7 +293,8 @@ static void watch(struct fmx_fleet_shard *fleet)
         begin_ending(fleet);
     }
     atomic_store_explicit(&fleet->is_finished, is_finished(fleet), memory_order_relaxed);
-    fmx_wheel_arm(&fleet->shard->wheel, &fleet->watch, now_ns + FMX_FLEET_WATCH_NS);
+    uint64_t look_ns = now_ns + FMX_FLEET_WATCH_NS;
+    fmx_wheel_arm(&fleet->shard->wheel, &fleet->watch, next_ns < look_ns ? next_ns : look_ns);
 }
 
 /* ── the role ── */
@@ -369,7 +370,9 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
     struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
 
     if (message->kind == FMX_MSG_STEER) {
-        fmx_fleet_steer(fleet, message);
+        if (!shard->stopping) { /* else clients have lost their connections */
+            fmx_fleet_steer(fleet, message);
+        }
         return;
     }
     FMX_ASSERT(message->kind == FMX_MSG_BEGIN);
@@ -517,7 +520,7 @@ enum fmx_status fmx_fleet_start(struct fmx_fleet *fleet, char *error, size_t err
 static bool runs(const struct fmx_fleet *fleet)
 {
     return atomic_load_explicit(&fleet->start_ns, memory_order_relaxed) != 0 &&
-           fleet->ended_ns == 0;
+           atomic_load_explicit(&fleet->ended_ns, memory_order_relaxed) == 0;
 }
 
 static enum fmx_status post(struct fmx_fleet *fleet, uint32_t shard, struct fmx_msg message)
@@ -601,12 +604,15 @@ void fmx_fleet_stop(struct fmx_fleet *fleet)
     while (!fmx_fleet_all_finished(fleet) && fmx_clock_ns() < deadline_ns) {
         nanosleep(&pause, NULL);
     }
-    fleet->ended_ns = fmx_clock_ns() - start_ns;
+    /* ahead of the clock, so that whoever looks just now does not see time run back */
+    atomic_store_explicit(&fleet->ended_ns, fmx_clock_ns() - start_ns + FMX_NS_PER_MS,
+                          memory_order_relaxed);
     fmx_mux_stop(fleet->mux, goodbye_ms(fleet));
     if (!fmx_fleet_ledger_settle(fleet)) {
         fmx_log_line(fmx_mux_log(fleet->mux), FMX_LOG_WARN,
                      "no memory to look for messages between clients that never heard of another");
     }
+    atomic_store_explicit(&fleet->is_settled, true, memory_order_release);
 }
 
 void fmx_fleet_close(struct fmx_fleet *fleet)

@@ -99,10 +99,11 @@ struct fmx_fleet_team {
     struct fmx_fleet_clock connecting; /* in clients times FMX_CLOCK_CLIENT */
 
     /* of the latest RAMP; written by shard 0 before the stage's began_ns */
-    _Atomic uint64_t ramp_units; /* of `connecting`, when client ramp_first was planned */
+    _Atomic uint64_t ramp_began_ns; /* nobody of it connects before */
+    _Atomic uint64_t ramp_units;    /* of `connecting`, when client ramp_first was planned */
     _Atomic uint32_t ramp_first;
-    _Atomic uint32_t ramp_target; /* clients with a number below it connect */
     _Atomic bool ramp_is_unpaced;
+    _Atomic uint32_t ramp_target; /* clients with a number below it connect; stored last */
 };
 
 /* What the director has decided, for all shards to see; written by shard 0. */
@@ -128,14 +129,16 @@ struct fmx_fleet {
     _Atomic uint32_t stage;
     _Atomic bool is_paused;
     _Atomic uint64_t stage_paused_ns; /* the present stage stood still for so long, but for now */
-    uint64_t paused_at_ns;            /* shard 0's */
+    _Atomic uint64_t paused_at_ns;
+    uint64_t laid_ns; /* shard 0's: from here on clocks go as they were laid last */
     _Atomic double rate;
     _Atomic uint64_t start_ns;       /* of the plan's clock; 0: not begun. Written once by start */
     _Atomic uint64_t publish_end_ns; /* nothing is planned from then on; UINT64_MAX: not known */
     _Atomic bool is_ending;          /* all is planned that will be; written by director or stop */
     _Atomic uint64_t first_sent_ns;  /* 0: no message yet; written by whoever comes first */
     _Atomic uint64_t ready_ns;       /* when every client was subscribed first; 0: not yet */
-    uint64_t ended_ns;               /* elapsed time is frozen here; written by stop */
+    _Atomic uint64_t ended_ns;       /* elapsed time is frozen here; written by stop */
+    _Atomic bool is_settled;         /* no shard runs any more, and the next two are known */
     uint64_t deliveries_expected;    /* by stop, when no shard runs */
     uint64_t deliveries_lost;
 };
@@ -212,6 +215,7 @@ struct fmx_fleet_crew {
     struct fmx_timer leaving; /* churn, storm, stop */
     uint32_t leave_next;
     uint64_t leave_event;
+    uint64_t leave_paused_ns; /* leave_stage stood still for so long */
     uint64_t storms;
     uint32_t leave_stage; /* whose clients leave now */
     bool is_leaving;
@@ -595,8 +599,8 @@ void fmx_fleet_direct(struct fmx_fleet_shard *fleet);
 /* A message of fmx_fleet_set_rate, _pause or _storm. */
 void fmx_fleet_steer(struct fmx_fleet_shard *fleet, const struct fmx_msg *message);
 
-/* On every shard: what has begun or ended since the last look. */
-void fmx_fleet_follow(struct fmx_fleet_shard *fleet);
+/* On every shard: what has begun or ended since the last look. Returns when to look again. */
+uint64_t fmx_fleet_follow(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_leave.c ── */
 

@@ -5,7 +5,7 @@
  *                 measured from the planned time; when too many wait for an answer the ramp waits
  *                 too, and shows it
  * Words:          ramp: the order in which clients connect for the first time; settled: subscribed
- *                 once, or failed once
+ *                 once, or failed once, or gone for good
  * States:         WAITING ── begin ──► CONNECTING ── CONNACK 0 ──► OPEN ── loss ──► WAITING or DONE
  *                 CONNECTING ── failure ──► WAITING (reconnect on) or DONE
  *                 CONNECTING ── registered ──► WAITING, for the next turn
@@ -23,6 +23,8 @@
 #include "proto/topic.h"
 
 #include <errno.h>
+
+#define BEGINS_PER_TURN 1024u
 
 /* ── counting ── */
 
@@ -45,16 +47,6 @@ static _Atomic uint64_t *gauge_of(const struct fmx_fleet_client *client)
                               : &counters->clients_failed;
 }
 
-static void enter_state(struct fmx_fleet_client *client, enum fmx_fleet_client_state state)
-{
-    fmx_count_down(gauge_of(client), 1);
-    client->state = state;
-    fmx_count(gauge_of(client), 1);
-    if (state == FMX_CLIENT_DONE) {
-        fmx_fleet_flows_forget(client);
-    }
-}
-
 /* A ramp waits for it no more. */
 static void settle(struct fmx_fleet_client *client)
 {
@@ -63,6 +55,17 @@ static void settle(struct fmx_fleet_client *client)
     if (!client->was_settled) {
         client->was_settled = true;
         atomic_store_explicit(&crew->settled_shared, ++crew->settled, memory_order_relaxed);
+    }
+}
+
+static void enter_state(struct fmx_fleet_client *client, enum fmx_fleet_client_state state)
+{
+    fmx_count_down(gauge_of(client), 1);
+    client->state = state;
+    fmx_count(gauge_of(client), 1);
+    if (state == FMX_CLIENT_DONE) {
+        settle(client);
+        fmx_fleet_flows_forget(client);
     }
 }
 
@@ -201,33 +204,51 @@ static uint64_t ramp_planned_ns(const struct fmx_fleet_crew *crew, uint32_t numb
     uint32_t first = atomic_load_explicit(&team->ramp_first, memory_order_relaxed);
     uint64_t units = atomic_load_explicit(&team->ramp_units, memory_order_relaxed);
 
-    return fmx_clock_real_ns(&team->connecting,
-                             units + (uint64_t)(number - first) * FMX_CLOCK_CLIENT);
+    uint64_t began_ns = atomic_load_explicit(&team->ramp_began_ns, memory_order_relaxed);
+    uint64_t planned_ns =
+        fmx_clock_real_ns(&team->connecting, units + (uint64_t)(number - first) * FMX_CLOCK_CLIENT);
+
+    /* the clock may have stood still before: then it has been at the first one's for long */
+    return planned_ns > began_ns ? planned_ns : began_ns;
 }
 
 static bool is_of_ramp(const struct fmx_fleet_crew *crew, uint32_t place)
 {
     return place < crew->clients_count &&
            crew->clients[place].number <
-               atomic_load_explicit(&crew->team->ramp_target, memory_order_relaxed);
+               atomic_load_explicit(&crew->team->ramp_target, memory_order_acquire);
+}
+
+/* When the ramp wants a client, as things stand. */
+static uint64_t ramp_wanted_ns(const struct fmx_fleet_crew *crew, uint32_t number)
+{
+    const struct fmx_fleet_team *team = crew->team;
+    uint64_t began_ns = atomic_load_explicit(&team->ramp_began_ns, memory_order_relaxed);
+    uint64_t now_ns = crew->fleet->shard->now_ns;
+
+    if (!atomic_load_explicit(&team->ramp_is_unpaced, memory_order_relaxed)) {
+        return ramp_planned_ns(crew, number);
+    }
+    if (atomic_load_explicit(&team->fleet->is_paused, memory_order_relaxed)) {
+        return FMX_CLOCK_NEVER;
+    }
+    return now_ns > began_ns ? now_ns : began_ns;
 }
 
 /* Starts the clients whose planned time has come, as far as unanswered connects allow. */
 void fmx_fleet_ramp(struct fmx_fleet_crew *crew)
 {
     struct fmx_fleet_shard *fleet = crew->fleet;
-    bool is_unpaced = atomic_load_explicit(&crew->team->ramp_is_unpaced, memory_order_relaxed);
     uint64_t now_ns = fleet->shard->now_ns;
-    bool is_held =
-        is_unpaced && atomic_load_explicit(&fleet->fleet->is_paused, memory_order_relaxed);
+    unsigned left = BEGINS_PER_TURN; /* connects that fail at once wait for no answer */
 
     while (is_of_ramp(crew, crew->next_client) && !fleet->is_ending) {
         struct fmx_fleet_client *client = &crew->clients[crew->next_client];
-        uint64_t planned_ns = is_unpaced ? now_ns : ramp_planned_ns(crew, client->number);
-        if (is_held || planned_ns > now_ns) { /* look in time: the clock may change */
+        uint64_t planned_ns = ramp_wanted_ns(crew, client->number);
+        if (planned_ns > now_ns || left-- == 0) { /* look in time: the clock may change */
             uint64_t look_ns = now_ns + FMX_FLEET_WATCH_NS;
             fmx_wheel_arm(&fleet->shard->wheel, &crew->ramp,
-                          is_held || planned_ns > look_ns ? look_ns : planned_ns);
+                          planned_ns > look_ns ? look_ns : planned_ns);
             return;
         }
         if (fleet->connecting >= fleet->connecting_max) {
@@ -524,8 +545,8 @@ void fmx_fleet_client_leave(struct fmx_fleet_client *client, enum fmx_fleet_leav
     if (client->state == FMX_CLIENT_DONE) {
         return;
     }
-    client->is_stopped = is_for_good;
-    client->comes_back = !is_for_good && !is_by_policy;
+    client->is_stopped = client->is_stopped || is_for_good; /* whatever is said later */
+    client->comes_back = !client->is_stopped && !is_by_policy;
     if (client->state == FMX_CLIENT_WAITING) {
         fmx_wheel_disarm(&client->crew->fleet->shard->wheel, &client->timer);
         come_back(client, false);
@@ -585,7 +606,8 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
     if (fleet->shard->stopping) {
         return; /* as planned: the client stays counted as it was */
     }
-    if (part->has_registered) { /* with what it has learnt, which is a connect of its own */
+    if (part->has_registered &&
+        !client->is_stopped) { /* with what it has learnt, which is a connect of its own */
         plan_connect(client, fleet->shard->now_ns);
         return;
     }

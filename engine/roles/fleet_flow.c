@@ -417,7 +417,8 @@ static void look_again_at(struct fmx_fleet_client *client, uint64_t due_ns)
 {
     const struct fmx_fleet_shard *fleet = client->crew->fleet;
 
-    if (due_ns < load(&fleet->fleet->publish_end_ns)) {
+    /* at the end, what is not due by now will not be: a past time would be looked at for ever */
+    if (!fleet->is_ending && due_ns < load(&fleet->fleet->publish_end_ns)) {
         fmx_wheel_arm(&fleet->shard->wheel, &client->timer, due_ns);
     } else {
         fmx_wheel_disarm(&fleet->shard->wheel, &client->timer);

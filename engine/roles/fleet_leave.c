@@ -15,6 +15,7 @@
 #include "engine/roles/fleet.h"
 
 #define EVENTS_PER_TURN 1024u
+#define LOOKS_PER_TURN  16384u /* at events of churn: most are of other shards, or of nobody open */
 
 static const struct fmx_fleet_stage *stage_of(const struct fmx_fleet_crew *crew)
 {
@@ -74,7 +75,7 @@ static uint64_t churn(struct fmx_fleet_crew *crew)
     const struct fmx_fleet_stage *stage = stage_of(crew);
     uint64_t now_ns = crew->fleet->shard->now_ns;
 
-    for (uint32_t done = 0; done < EVENTS_PER_TURN;) {
+    for (uint32_t seen = 0, done = 0; seen < LOOKS_PER_TURN && done < EVENTS_PER_TURN; seen++) {
         uint64_t due_ns = planned_ns(crew, crew->leave_event + 1);
         if (due_ns > now_ns) {
             return due_ns;
@@ -91,6 +92,18 @@ static uint64_t churn(struct fmx_fleet_crew *crew)
 
 /* ── storm and stop: client by client ── */
 
+/* How long the stage whose clients leave has stood still; asked while it is the present one. */
+static void note_pauses(struct fmx_fleet_crew *crew)
+{
+    const struct fmx_fleet *fleet = crew->fleet->fleet;
+    uint64_t paused_ns = atomic_load_explicit(&fleet->stage_paused_ns, memory_order_relaxed);
+
+    if (atomic_load_explicit(&fleet->stage, memory_order_relaxed) == crew->leave_stage &&
+        paused_ns > crew->leave_paused_ns) {
+        crew->leave_paused_ns = paused_ns;
+    }
+}
+
 static uint64_t due_of(const struct fmx_fleet_crew *crew, const struct fmx_fleet_client *client)
 {
     const struct fmx_fleet_stage *stage = stage_of(crew);
@@ -100,7 +113,7 @@ static uint64_t due_of(const struct fmx_fleet_crew *crew, const struct fmx_fleet
 
     if (stage->kind == FMX_FLEET_STORM) {
         double part = (double)client->number / (double)crew->team->plan.clients_count;
-        return began_ns + (uint64_t)((double)stage->within_ns * part);
+        return began_ns + crew->leave_paused_ns + (uint64_t)((double)stage->within_ns * part);
     }
     bool is_unpaced = stage->rate_begin == 0 && stage->rate_end == 0;
     return is_unpaced ? began_ns : planned_ns(crew, client->number);
@@ -149,6 +162,7 @@ void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage)
     crew->leave_stage = stage;
     crew->leave_next = 0;
     crew->leave_event = 0;
+    crew->leave_paused_ns = 0;
     crew->is_leaving = crew->clients_count > 0;
     if (crew->is_leaving) {
         fmx_wheel_arm(&crew->fleet->shard->wheel, &crew->leaving,
@@ -175,7 +189,12 @@ void fmx_fleet_leave_due(struct fmx_fleet_crew *crew)
         crew->is_leaving = false;
         return;
     }
-    next_ns = stage_of(crew)->kind == FMX_FLEET_CHURN ? churn(crew) : one_by_one(crew);
+    note_pauses(crew);
+    if (atomic_load_explicit(&crew->fleet->fleet->is_paused, memory_order_relaxed)) {
+        next_ns = FMX_CLOCK_NEVER;
+    } else {
+        next_ns = stage_of(crew)->kind == FMX_FLEET_CHURN ? churn(crew) : one_by_one(crew);
+    }
     if (!crew->is_leaving) {
         return;
     }
@@ -189,12 +208,13 @@ void fmx_fleet_leave_due(struct fmx_fleet_crew *crew)
 void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave)
 {
     uint64_t event = 1ull << 62 | crew->storms++;
+    bool has_policy = crew->team->plan.reconnect != FMX_FLEET_RECONNECT_NONE;
 
     for (uint32_t i = 0; i < crew->clients_count; i++) {
         struct fmx_fleet_client *client = &crew->clients[i];
         if (client->state == FMX_CLIENT_OPEN &&
             (share >= 1 || is_hit(crew, client, event, share))) {
-            fmx_fleet_client_leave(client, leave, true, false);
+            fmx_fleet_client_leave(client, leave, has_policy, false);
         }
     }
 }

@@ -171,13 +171,31 @@ static double due_clients(const struct fmx_fleet_team *team, uint64_t now_ns)
 {
     uint32_t first = atomic_load_explicit(&team->ramp_first, memory_order_relaxed);
     uint32_t target = atomic_load_explicit(&team->ramp_target, memory_order_relaxed);
-    uint64_t units = fmx_clock_units(&team->connecting, now_ns) - load(&team->ramp_units);
-    double due = (double)first + (double)units / FMX_CLOCK_CLIENT;
+    uint64_t began_units = load(&team->ramp_units);
+    uint64_t units = fmx_clock_units(&team->connecting, now_ns);
+    double due = first;
 
+    if (now_ns < load(&team->ramp_began_ns)) {
+        return due; /* decided, and still ahead */
+    }
+    due += units > began_units ? (double)(units - began_units) / FMX_CLOCK_CLIENT : 0;
     if (atomic_load_explicit(&team->ramp_is_unpaced, memory_order_relaxed) || due > target) {
         return target;
     }
     return due;
+}
+
+/* Clients that plan nothing any more. */
+static double ended_clients(const struct fmx_fleet *fleet, uint32_t group)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        const struct fmx_crew_counters *counters = &shard_of(fleet, i)->crews[group]->counters;
+        count += load(&counters->clients_stopped) + load(&counters->clients_lost) +
+                 load(&counters->clients_failed);
+    }
+    return (double)count;
 }
 
 static double publishes_of_client(const struct fmx_fleet_group *group)
@@ -205,8 +223,11 @@ static void add_wanted(const struct fmx_fleet *fleet, const struct fmx_fleet_tea
     if (now_ns >= load(&fleet->publish_end_ns)) {
         return;
     }
-    into->publishes_wanted +=
-        due * publishes_of_client(&team->plan) * fmx_clock_rate(&team->publishing, now_ns) / parts;
+    double planning = due / parts - ended_clients(fleet, team->group);
+    if (planning > 0) {
+        into->publishes_wanted +=
+            planning * publishes_of_client(&team->plan) * fmx_clock_rate(&team->publishing, now_ns);
+    }
     if (due < atomic_load_explicit(&team->ramp_target, memory_order_relaxed)) {
         into->connects_wanted += fmx_clock_rate(&team->connecting, now_ns) / parts;
     }
@@ -214,13 +235,25 @@ static void add_wanted(const struct fmx_fleet *fleet, const struct fmx_fleet_tea
 
 /* ── stages ── */
 
+/* How long a stage has stood still. */
+static uint64_t paused_of(const struct fmx_fleet *fleet, uint32_t stage, uint64_t now_ns)
+{
+    uint64_t since_ns = load(&fleet->paused_at_ns);
+    bool stands = atomic_load_explicit(&fleet->is_paused, memory_order_relaxed);
+
+    if (stage != atomic_load_explicit(&fleet->stage, memory_order_relaxed)) {
+        return 0;
+    }
+    return load(&fleet->stage_paused_ns) + (stands && now_ns > since_ns ? now_ns - since_ns : 0);
+}
+
 static void add_stage(const struct fmx_fleet *fleet, uint64_t start_ns, uint64_t now_ns,
                       struct fmx_fleet_snapshot *into)
 {
     uint32_t stage = atomic_load_explicit(&fleet->stage, memory_order_acquire);
     uint64_t began_ns = load(&fleet->stages[stage].began_ns);
 
-    if (began_ns > now_ns && stage > 0) { /* decided, and still ahead */
+    while ((began_ns == 0 || began_ns > now_ns) && stage > 0) { /* decided, and still ahead */
         began_ns = load(&fleet->stages[--stage].began_ns);
     }
     uint64_t duration_ns = fleet->plan.stages[stage].duration_ns;
@@ -233,7 +266,9 @@ static void add_stage(const struct fmx_fleet *fleet, uint64_t start_ns, uint64_t
     into->stage_began_ns = began_ns > start_ns ? began_ns - start_ns : 0;
     into->stage_progress = -1;
     if (end_ns > began_ns) {
-        double part = now_ns > began_ns ? (double)(now_ns - began_ns) : 0;
+        uint64_t passed_ns = now_ns > began_ns ? now_ns - began_ns : 0;
+        uint64_t paused_ns = duration_ns > 0 ? paused_of(fleet, stage, now_ns) : 0;
+        double part = passed_ns > paused_ns ? (double)(passed_ns - paused_ns) : 0;
         double progress = part / (double)(end_ns - began_ns);
         into->stage_progress = progress < 1 ? progress : 1;
     }
@@ -281,6 +316,8 @@ void fmx_fleet_snapshot(const struct fmx_fleet *fleet, uint32_t group,
     uint64_t start_ns = load(&fleet->start_ns);
     uint64_t ready_ns = load(&fleet->ready_ns);
     uint64_t now_ns = fmx_clock_ns();
+    uint64_t ended_ns = load(&fleet->ended_ns);
+    bool is_settled = atomic_load_explicit(&fleet->is_settled, memory_order_acquire);
 
     memset(out_snapshot, 0, sizeof(*out_snapshot));
     out_snapshot->rate = atomic_load_explicit(&fleet->rate, memory_order_relaxed);
@@ -288,24 +325,25 @@ void fmx_fleet_snapshot(const struct fmx_fleet *fleet, uint32_t group,
     if (start_ns == 0) {
         return;
     }
-    out_snapshot->elapsed_ns = fleet->ended_ns > 0 ? fleet->ended_ns : now_ns - start_ns;
+    bool is_over = ended_ns > 0 && now_ns - start_ns > ended_ns;
+    out_snapshot->elapsed_ns = is_over ? ended_ns : now_ns - start_ns;
     out_snapshot->finished = fmx_fleet_all_finished(fleet);
     out_snapshot->is_draining = atomic_load_explicit(&fleet->is_ending, memory_order_relaxed);
     out_snapshot->is_paused = atomic_load_explicit(&fleet->is_paused, memory_order_relaxed);
     out_snapshot->ready_ns = ready_ns > start_ns ? ready_ns - start_ns : 0;
     add_stage(fleet, start_ns, start_ns + out_snapshot->elapsed_ns, out_snapshot);
     for (uint32_t i = 0; i < fleet->teams_count; i++) {
-        if ((group == FMX_FLEET_ALL || group == i) && fleet->ended_ns == 0) {
+        if ((group == FMX_FLEET_ALL || group == i) && ended_ns == 0) {
             add_wanted(fleet, &fleet->teams[i], now_ns, out_snapshot);
         }
     }
     for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
         add_shard(shard_of(fleet, i), group, out_snapshot);
     }
-    if (fleet->ended_ns > 0) {
+    if (is_settled) {
         out_snapshot->hash = hash_of_all(fleet);
     }
-    if (fleet->ended_ns > 0 && group == FMX_FLEET_ALL) {
+    if (is_settled && group == FMX_FLEET_ALL) {
         out_snapshot->counters.deliveries_expected = fleet->deliveries_expected;
         out_snapshot->counters.deliveries_lost = fleet->deliveries_lost;
     }

@@ -125,6 +125,7 @@ static void lay_pieces(struct fmx_fleet *fleet, uint64_t at_ns, uint64_t passed_
     bool leaves = stage->kind == FMX_FLEET_CHURN || stage->kind == FMX_FLEET_STOP;
     struct fmx_clock_piece piece;
 
+    fleet->laid_ns = at_ns;
     for (uint32_t i = 0; i < fleet->teams_count; i++) {
         struct fmx_fleet_team *team = &fleet->teams[i];
         bool is_in = fmx_fleet_stage_has(stage, i);
@@ -163,12 +164,13 @@ static void begin_ramps(struct fmx_fleet *fleet, const struct fmx_fleet_stage *s
         if (!fmx_fleet_stage_has(stage, i)) {
             continue;
         }
+        store(&team->ramp_began_ns, at_ns);
         store(&team->ramp_units, fmx_clock_units(&team->connecting, at_ns));
         atomic_store_explicit(&team->ramp_first, first, memory_order_relaxed);
-        atomic_store_explicit(&team->ramp_target, target > first ? target : first,
-                              memory_order_relaxed);
         atomic_store_explicit(&team->ramp_is_unpaced,
                               stage->rate_begin == 0 && stage->rate_end == 0, memory_order_relaxed);
+        atomic_store_explicit(&team->ramp_target, target > first ? target : first,
+                              memory_order_release);
     }
 }
 
@@ -259,21 +261,28 @@ static void end_planning(struct fmx_fleet *fleet, uint64_t at_ns)
     }
 }
 
-static void go_on(struct fmx_fleet *fleet, uint64_t now_ns)
+/*
+ * Decides the end of the present stage, if it is near. True: the next one is the present one now.
+ * Who is late, since this thread stood still or a rate was laid beyond, does not rewrite the past.
+ */
+static bool goes_on(struct fmx_fleet *fleet, uint64_t now_ns)
 {
+    uint64_t least_ns = now_ns > fleet->laid_ns ? now_ns : fleet->laid_ns;
     uint64_t end_ns = end_of_stage(fleet, now_ns);
     uint32_t next = atomic_load_explicit(&fleet->stage, memory_order_relaxed) + 1;
 
     if (end_ns == UINT64_MAX || end_ns > now_ns + STAGE_LEAD_NS ||
         load(&present_state(fleet)->ended_ns) != 0) {
-        return;
+        return false;
     }
+    end_ns = end_ns > least_ns ? end_ns : least_ns;
     store(&present_state(fleet)->ended_ns, end_ns);
     if (next < fleet->plan.stages_count) {
         begin_stage(fleet, next, end_ns);
-    } else {
-        end_planning(fleet, end_ns);
+        return true;
     }
+    end_planning(fleet, end_ns);
+    return false;
 }
 
 void fmx_fleet_direct_begin(struct fmx_fleet_shard *shard)
@@ -314,8 +323,7 @@ void fmx_fleet_direct(struct fmx_fleet_shard *shard)
     bool is_paused = atomic_load_explicit(&fleet->is_paused, memory_order_relaxed);
 
     note_ready(fleet, now_ns);
-    if (!is_paused && !shard->is_ending) {
-        go_on(fleet, now_ns);
+    while (!is_paused && !shard->is_ending && goes_on(fleet, now_ns)) {
     }
     if (load(&fleet->publish_end_ns) <= now_ns) {
         atomic_store_explicit(&fleet->is_ending, true, memory_order_relaxed);
@@ -340,20 +348,29 @@ static uint64_t soonest(const struct fmx_fleet *fleet, uint64_t now_ns)
     return now_ns + LEAD_NS > began_ns ? now_ns + LEAD_NS : began_ns;
 }
 
+/* It is too late for anything: planning ends before that. */
+static bool is_over(const struct fmx_fleet *fleet, uint64_t at_ns)
+{
+    return atomic_load_explicit(&fleet->is_ending, memory_order_relaxed) ||
+           load(&fleet->publish_end_ns) <= at_ns;
+}
+
 static void pause_or_go_on(struct fmx_fleet *fleet, uint64_t now_ns, bool pauses)
 {
+    uint64_t paused_at_ns = load(&fleet->paused_at_ns);
     uint64_t at_ns = soonest(fleet, now_ns);
 
-    if (atomic_load_explicit(&fleet->is_paused, memory_order_relaxed) == pauses) {
+    if (atomic_load_explicit(&fleet->is_paused, memory_order_relaxed) == pauses ||
+        is_over(fleet, at_ns)) {
         return;
     }
     if (pauses) {
-        fleet->paused_at_ns = at_ns;
+        store(&fleet->paused_at_ns, at_ns);
+        store(&present_state(fleet)->ended_ns, 0); /* of a last stage: decided anew behind it */
         lay_pieces(fleet, at_ns, 0, true);
     } else {
-        at_ns = at_ns > fleet->paused_at_ns ? at_ns : fleet->paused_at_ns;
-        store(&fleet->stage_paused_ns,
-              load(&fleet->stage_paused_ns) + (at_ns - fleet->paused_at_ns));
+        at_ns = at_ns > paused_at_ns ? at_ns : paused_at_ns;
+        store(&fleet->stage_paused_ns, load(&fleet->stage_paused_ns) + (at_ns - paused_at_ns));
         lay_pieces(fleet, at_ns, passed_at(fleet, at_ns), false);
     }
     atomic_store_explicit(&fleet->is_paused, pauses, memory_order_relaxed);
@@ -365,7 +382,7 @@ static void set_rate(struct fmx_fleet *fleet, uint64_t now_ns, double rate)
     uint64_t at_ns = soonest(fleet, now_ns);
 
     atomic_store_explicit(&fleet->rate, rate, memory_order_relaxed);
-    if (!atomic_load_explicit(&fleet->is_paused, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&fleet->is_paused, memory_order_relaxed) && !is_over(fleet, at_ns)) {
         lay_pieces(fleet, at_ns, passed_at(fleet, at_ns), false);
     }
 }
@@ -395,16 +412,20 @@ void fmx_fleet_steer(struct fmx_fleet_shard *shard, const struct fmx_msg *messag
 
 /* ── every shard ── */
 
-void fmx_fleet_follow(struct fmx_fleet_shard *shard)
+uint64_t fmx_fleet_follow(struct fmx_fleet_shard *shard)
 {
     struct fmx_fleet *fleet = shard->fleet;
+    uint64_t now_ns = shard->shard->now_ns;
 
     while (shard->stage_seen < fleet->plan.stages_count) {
         const struct fmx_fleet_stage *stage = &fleet->plan.stages[shard->stage_seen];
         uint64_t began_ns =
             atomic_load_explicit(&fleet->stages[shard->stage_seen].began_ns, memory_order_acquire);
         if (began_ns == 0) {
-            return;
+            return UINT64_MAX;
+        }
+        if (began_ns > now_ns && stage->kind != FMX_FLEET_RAMP && stage->kind != FMX_FLEET_HOLD) {
+            return began_ns; /* until then those of the stage before leave */
         }
         for (uint32_t i = 0; i < fleet->teams_count; i++) {
             if (!fmx_fleet_stage_has(stage, i)) {
@@ -419,4 +440,5 @@ void fmx_fleet_follow(struct fmx_fleet_shard *shard)
         }
         shard->stage_seen++;
     }
+    return UINT64_MAX;
 }

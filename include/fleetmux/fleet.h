@@ -541,7 +541,10 @@ FMX_API enum fmx_status fmx_fleet_set_rate(struct fmx_fleet *fleet, double rate)
 /* While paused nothing more is planned, neither connect nor message, and stages stand still. */
 FMX_API enum fmx_status fmx_fleet_pause(struct fmx_fleet *fleet, bool is_paused) FMX_MUST_USE;
 
-/* A share of a group's open clients, or of all, leaves at once; they come back as after a loss. */
+/*
+ * A share of a group's open clients, or of all, leaves at once. They come back as after a loss, or
+ * at once where a loss is for good.
+ */
 FMX_API enum fmx_status fmx_fleet_storm(struct fmx_fleet *fleet, uint32_t group, double share,
                                         enum fmx_fleet_leave leave) FMX_MUST_USE;
 

@@ -56,7 +56,7 @@ look() { # line
     case $status in
     0) pass "$line" ;;
     *) # the address is not here, or the file: both are said, and neither is about an option
-        if grep -qE "path/to/client|not an address|cannot be" "$folder/err"; then
+        if grep -qE "path/to/client|no address of this machine|not an address|cannot be" "$folder/err"; then
             pass "$line (as far as a look goes)"
         else
             fail "$line" "$(cat "$folder/err")" 'it is taken'

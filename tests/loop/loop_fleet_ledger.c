@@ -25,9 +25,6 @@ static struct world world;
 /* Publishers speak to the gateway, subscribers through the man in the middle, and come first. */
 static struct fmx_fleet *begin(const struct mitm_plan *plan)
 {
-    struct fmx_fleet *fleet;
-    char error[512] = "";
-
     loop_begin();
     memset(&world, 0, sizeof world);
     world.gateway = loop_gateway(2);
@@ -66,12 +63,7 @@ static struct fmx_fleet *begin(const struct mitm_plan *plan)
     world.plan.groups_count = 2;
     world.plan.stages = world.stages;
     world.plan.stages_count = 3;
-    if (fmx_fleet_open(&world.plan, &fleet, error, sizeof error) != FMX_OK ||
-        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
-        fprintf(stderr, "%s\n", error);
-        CU_FAIL_FATAL("the fleet starts");
-    }
-    return fleet;
+    return loop_fleet_start(&world.plan);
 }
 
 static void end(struct fmx_fleet *fleet)

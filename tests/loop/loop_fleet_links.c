@@ -262,8 +262,6 @@ static struct fmx_fleet *start_staged(const struct fmx_fleet_stage *stages, size
 {
     char target[32];
     const char *targets[] = {target};
-    char error[256] = "";
-    struct fmx_fleet *fleet;
 
     world.gateway = loop_gateway_start(&world.options);
     snprintf(target, sizeof target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
@@ -272,12 +270,7 @@ static struct fmx_fleet *start_staged(const struct fmx_fleet_stage *stages, size
     struct fmx_fleet_plan plan = *loop_plan_join(&world.plan);
     plan.stages = stages;
     plan.stages_count = stages_count;
-    if (fmx_fleet_open(&plan, &fleet, error, sizeof error) != FMX_OK ||
-        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
-        fprintf(stderr, "%s\n", error);
-        CU_FAIL_FATAL("the fleet starts");
-    }
-    return fleet;
+    return loop_fleet_start(&plan);
 }
 
 /* Nobody pings, nobody says goodbye: the server's keep-alive ends what is left. */

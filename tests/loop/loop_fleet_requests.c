@@ -131,17 +131,6 @@ static void begin(uint8_t qos, uint32_t shards_count)
     world.plan.stages_count = 3;
 }
 
-static void start(void)
-{
-    char error[256] = "";
-
-    if (fmx_fleet_open(&world.plan, &world.fleet, error, sizeof error) != FMX_OK ||
-        fmx_fleet_start(world.fleet, error, sizeof error) != FMX_OK) {
-        fprintf(stderr, "the fleet does not start: %s\n", error);
-        CU_FAIL_FATAL("fmx_fleet_start");
-    }
-}
-
 static void end(void)
 {
     fmx_fleet_stop(world.fleet);
@@ -175,7 +164,7 @@ static void expect_every_request_answered(uint8_t qos, uint32_t shards_count, ui
 {
     begin(qos, shards_count);
     world.groups[1].calls.delay_ms = delay_ms;
-    start();
+    world.fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(look(0).requests_answered == PAIRS * REQUESTS);
     LOOP_EQUAL(look(0).publishes_sent, PAIRS * REQUESTS);
     LOOP_EQUAL(look(0).requests_timeout + look(0).responses_foreign, 0);
@@ -213,7 +202,7 @@ static void requests_that_nobody_answers_time_out(void)
     begin(0, 2);
     world.groups[1].calls.answer = FMX_FLEET_ANSWER_NEVER;
     world.asks[0].response_timeout_ms = world.asks[1].response_timeout_ms = 50;
-    start();
+    world.fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(look(0).requests_timeout == PAIRS * REQUESTS);
     LOOP_WAIT(look(1).calls_received == PAIRS * REQUESTS);
     LOOP_EQUAL(look(0).requests_answered + look(0).responses_foreign, 0);
@@ -233,7 +222,7 @@ static void requests_outlive_their_connection(void)
     world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
     world.groups[0].reconnect_min_ms = 1;
     world.groups[1].calls.delay_ms = LOOP_SIZE(1500, 4000);
-    start();
+    world.fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(look(0).publishes_acked == PAIRS);
     CU_ASSERT_EQUAL(fmx_fleet_storm(world.fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
     LOOP_WAIT(look(0).connects_ok == 2 * PAIRS);
@@ -247,8 +236,11 @@ static void who_has_vanished_answers_nothing(void)
 {
     begin(1, 2);
     world.groups[1].calls.delay_ms = LOOP_SIZE(300, 1500);
+    world.groups[1].reconnect = FMX_FLEET_RECONNECT_FIXED; /* not while we look */
+    world.groups[1].reconnect_min_ms = 3600000;
+    world.groups[1].reconnect_max_ms = 3600000;
     world.asks[0].response_timeout_ms = world.asks[1].response_timeout_ms = LOOP_SIZE(1500, 6000);
-    start();
+    world.fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(look(1).calls_received >= PAIRS);
     CU_ASSERT_EQUAL(fmx_fleet_storm(world.fleet, 1, 1, FMX_FLEET_LEAVE_VANISH), FMX_OK);
     LOOP_WAIT(look(1).ghosts == PAIRS);

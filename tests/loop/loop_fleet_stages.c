@@ -80,19 +80,6 @@ static void begin(uint32_t shards_count)
     world.plan.seed = 7;
 }
 
-static struct fmx_fleet *start(void)
-{
-    struct fmx_fleet *fleet;
-    char error[512] = "";
-
-    if (fmx_fleet_open(&world.plan, &fleet, error, sizeof error) != FMX_OK ||
-        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
-        fprintf(stderr, "%s\n", error);
-        CU_FAIL_FATAL("the fleet starts");
-    }
-    return fleet;
-}
-
 static void end(struct fmx_fleet *fleet)
 {
     fmx_fleet_close(fleet);
@@ -124,7 +111,7 @@ static void remember(const struct fmx_fleet *fleet, uint64_t *out_hashes)
 static uint64_t run_once(uint32_t shards_count, uint64_t *out_hashes)
 {
     begin(shards_count);
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).finished);
     fmx_fleet_stop(fleet);
     struct fmx_fleet_snapshot seen = loop_look(fleet);
@@ -162,7 +149,7 @@ static void parts_have_the_streams_of_the_whole(void)
         begin(2);
         world.plan.part = part;
         world.plan.parts_count = 3;
-        struct fmx_fleet *fleet = start();
+        struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
         LOOP_WAIT(loop_look(fleet).finished);
         fmx_fleet_stop(fleet);
         for (uint32_t i = 0; i < METERS; i++) {
@@ -184,7 +171,7 @@ static void another_seed_gives_other_streams(void)
 
     begin(1);
     world.plan.seed = 8;
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).finished);
     fmx_fleet_stop(fleet);
     CU_ASSERT_NOT_EQUAL(loop_look(fleet).hash, hash);
@@ -205,7 +192,7 @@ static void ramps_go_as_far_as_their_share(void)
     world.stages[2].publish_begin = world.stages[2].publish_end = 0;
     fmx_fleet_stage_init(&world.stages[3], FMX_FLEET_HOLD);
     world.plan.stages_count = 4;
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).stage == 1);
     LOOP_EQUAL(loop_look(fleet).counters.clients_open, (METERS + CARS) / 2);
     LOOP_WAIT(loop_look(fleet).stage == 3);
@@ -230,7 +217,7 @@ static void churn_goes_round(void)
         world.stages[1].rate_begin = world.stages[1].rate_end = 200;
         world.stages[1].duration_ns = 500 * LOOP_MS_NS;
         world.stages[1].leave = leaves[i];
-        struct fmx_fleet *fleet = start();
+        struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
         LOOP_WAIT(loop_look(fleet).counters.leaves >= 50);
         LOOP_WAIT(loop_look(fleet).finished);
         struct fmx_fleet_snapshot seen = loop_look(fleet);
@@ -255,7 +242,7 @@ static void storm_takes_a_share_and_stop_takes_all(void)
     fmx_fleet_stage_init(&world.stages[2], FMX_FLEET_STOP);
     world.stages[2].rate_begin = world.stages[2].rate_end = 1000;
     world.plan.stages_count = 3;
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).stage == 2);
     uint64_t left = loop_look(fleet).counters.leaves;
     CU_ASSERT(left >= METERS / 4 && left <= METERS * 3 / 4 + METERS + CARS);
@@ -273,7 +260,7 @@ static void rate_and_pause_take_effect(void)
 {
     begin(2);
     world.stages[1].duration_ns = 0;
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).counters.publishes_sent > 100);
     double wanted = loop_look(fleet).publishes_wanted;
     LOOP_EQUAL(fmx_fleet_set_rate(fleet, 3), FMX_OK);
@@ -306,7 +293,7 @@ static void storms_can_be_asked_for(void)
     world.stages[1].duration_ns = 0;
     world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
     world.groups[0].reconnect_min_ms = 20;
-    struct fmx_fleet *fleet = start();
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).ready_ns > 0);
     LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
     LOOP_WAIT(loop_look(fleet).counters.leaves == METERS);
@@ -327,7 +314,7 @@ static void messages_of_the_absent_are_late_or_skipped(void)
         }
         world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
         world.groups[0].reconnect_min_ms = 400;
-        struct fmx_fleet *fleet = start();
+        struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
         LOOP_WAIT(loop_look(fleet).counters.publishes_sent > 200);
         LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_DISCONNECT), FMX_OK);
         LOOP_WAIT(loop_look(fleet).finished);

@@ -200,23 +200,12 @@ const struct fmx_fleet_plan *loop_plan_join(struct loop_plan *plan)
     return &plan->whole;
 }
 
-struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port)
+struct fmx_fleet *loop_fleet_start(const struct fmx_fleet_plan *plan)
 {
     struct fmx_fleet *fleet;
-    char error[256] = "";
-    char target[32];
-    const char *targets[] = {target};
+    char error[512] = "";
 
-    if (plan->group.targets_count == 0) {
-        snprintf(target, sizeof target, "127.0.0.1:%u", port);
-        plan->group.targets = targets;
-        plan->group.targets_count = 1;
-    }
-    enum fmx_status status = fmx_fleet_open(loop_plan_join(plan), &fleet, error, sizeof error);
-    if (plan->group.targets == targets) { /* it does not outlive this call */
-        plan->group.targets = NULL;
-        plan->group.targets_count = 0;
-    }
+    enum fmx_status status = fmx_fleet_open(plan, &fleet, error, sizeof error);
     if (status != FMX_OK) {
         fprintf(stderr, "fleet does not open: %s: %s\n", fmx_status_name(status), error);
         CU_FAIL_FATAL("fmx_fleet_open");
@@ -225,6 +214,24 @@ struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port)
     if (status != FMX_OK) {
         fprintf(stderr, "fleet does not start: %s: %s\n", fmx_status_name(status), error);
         CU_FAIL_FATAL("fmx_fleet_start");
+    }
+    return fleet;
+}
+
+struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port)
+{
+    char target[32];
+    const char *targets[] = {target};
+
+    if (plan->group.targets_count == 0) {
+        snprintf(target, sizeof target, "127.0.0.1:%u", port);
+        plan->group.targets = targets;
+        plan->group.targets_count = 1;
+    }
+    struct fmx_fleet *fleet = loop_fleet_start(loop_plan_join(plan));
+    if (plan->group.targets == targets) { /* it does not outlive this call */
+        plan->group.targets = NULL;
+        plan->group.targets_count = 0;
     }
     return fleet;
 }

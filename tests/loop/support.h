@@ -111,7 +111,8 @@ void loop_plan(struct loop_plan *plan, uint32_t clients_count, const char *clien
 /* The plan for the library; it points into `plan`. */
 const struct fmx_fleet_plan *loop_plan_join(struct loop_plan *plan);
 
-/* Opens towards 127.0.0.1:port and starts; ends the case if that fails. */
+/* Opens and starts; ends the case if that fails. The second one goes towards 127.0.0.1:port. */
+struct fmx_fleet *loop_fleet_start(const struct fmx_fleet_plan *plan);
 struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port);
 
 struct fmx_fleet_snapshot loop_look(const struct fmx_fleet *fleet);

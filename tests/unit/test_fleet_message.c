@@ -220,7 +220,11 @@ static void a_post_is_whole_json_whatever_was_there_before(void)
         CU_ASSERT(payload.bytes >= bytes && payload.bytes <= 400);
         CU_ASSERT_EQUAL(memcmp(text, post_of_7, sizeof post_of_7 - 1), 0);
         CU_ASSERT_EQUAL(memcmp(text + front - 9, "\",\"pad\":\"", 9), 0);
-        CU_ASSERT_EQUAL(strspn(text + front, "a"), pad);
+        size_t padded = 0;
+        while (padded < pad && text[front + padded] == 'a') {
+            padded++;
+        }
+        CU_ASSERT_EQUAL(padded, pad);
         CU_ASSERT_EQUAL(memcmp(text + front + pad, post_last, sizeof post_last - 1), 0);
         check_mark(payload, 0, 7, 1000, 1000);
         end();

@@ -515,7 +515,8 @@ static void every_key_stands_in_the_docs(void)
         char *begin = strstr(docs, heading);
         if (begin == NULL) {
             fprintf(stderr, "docs/SCENARIOS.md has no heading%s\n", heading);
-            CU_FAIL_FATAL("no heading");
+            CU_FAIL("no heading");
+            continue;
         }
         const char *end = strstr(begin + 4, "\n#");
         char *section = strndup(begin, end != NULL ? (size_t)(end - begin) : strlen(begin));

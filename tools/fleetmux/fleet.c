@@ -148,7 +148,8 @@ static bool check_find(void)
 
 static bool make_plan(void)
 {
-    return fleet_plan_make(&settings, &set) && read_thresholds() && check_find() &&
+    return fleet_plan_make(&settings, &set) && fleet_plan_check(&settings, &set) &&
+           read_thresholds() && check_find() &&
            fleet_files_check(&settings, set.error, sizeof(set.error)) &&
            fleet_serving_check(settings.metrics, settings.control, set.error, sizeof(set.error));
 }
@@ -195,6 +196,7 @@ static int check_only(void)
     fleet_progress_begin(settings.is_quiet);
     enum fmx_status opened = fmx_fleet_open(&settings.plan, &fleet, error, sizeof(error));
     if (opened != FMX_OK) {
+        fleet_plan_words(&settings, error, sizeof(error));
         fprintf(stderr, "fleetmux fleet: %s\n", error[0] != '\0' ? error : fmx_status_text(opened));
         return opened == FMX_E_OPTION ? EXIT_USAGE : EXIT_NO_START;
     }
@@ -295,6 +297,10 @@ int verb_fleet(int argc, char **argv)
     if (settings.wants_help) {
         fleet_help(stdout, fleet_kind_name(kind));
         return EXIT_PASS;
+    }
+    if (is_check && kind == FLEET_RUN && settings.operands[0] == NULL) {
+        return usage_error("fleet check", "say what is to be checked: conn, pub or sub with their "
+                                          "options, or a scenario's file");
     }
     if (!make_plan()) {
         return usage_error(verb, set.error);

@@ -67,6 +67,13 @@ void fleet_flags_init(struct fleet_settings *settings, enum fleet_kind kind, str
 /* fleet_plan.c: makes settings->plan whole. False: set->error. One plan at a time. */
 bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set);
 
+/* fleet_plan_words.c: the library's error about a plan; a field of it becomes its option. */
+void fleet_plan_words(const struct fleet_settings *settings, char *words, size_t words_bytes);
+
+/* The plan as a whole, before a name is resolved or a file is read; a scenario was looked at with
+ * its lines. False: set->error says what is wrong. */
+bool fleet_plan_check(const struct fleet_settings *settings, struct flag_set *set);
+
 /* What was noted about options of other tools, a line each. */
 void fleet_plan_print_notes(const struct flag_set *set, FILE *out);
 

@@ -7,7 +7,10 @@
  * Words:          row: a device, counted from 1
  * Invariants:     (1) of each row, product key, name and secret stand one behind the other, each
  *                 with its end
- * Memory:         some 70 bytes a device, until closed; wiped then, since secrets are in it
+ *                 (2) no device of a file stands in it twice: two clients would throw each other
+ *                 out all the time
+ * Memory:         some 70 bytes a device, until closed; wiped then, since secrets are in it. While
+ *                 a file is read, 8 to 16 bytes a device more
  * Threads:        loaded by the main thread; read-only afterwards, by any
  * Limits:         16,000,000 rows, 4 GiB of texts
  * Not here:       how a row is written: registry_csv.c; secrets that are made: the library
@@ -52,6 +55,8 @@ struct reader {
     struct csv csv;
     size_t columns[FIELDS_COUNT]; /* SIZE_MAX: there is none */
     bool has_secrets;
+    uint32_t *slots; /* rows by the hash of key and name, from 1; 0: free */
+    size_t slots_count;
     char *error;
     size_t error_bytes;
 };
@@ -159,6 +164,84 @@ static bool keep(struct fleet_devices *devices, const char *const texts[FIELDS_C
     return true;
 }
 
+/* ── twins ── */
+
+/* Of product key and name, with the end between them. */
+static size_t hash_row(const struct fleet_devices *devices, size_t row)
+{
+    const char *at = devices->text + devices->offsets[row];
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+    for (int ends = 0; ends < 2; at++) {
+        hash = (hash ^ (uint8_t)*at) * 1099511628211u;
+        ends += *at == '\0';
+    }
+    return (size_t)(hash ^ hash >> 32);
+}
+
+static bool are_twins(const struct fleet_devices *devices, size_t one, size_t other)
+{
+    const char *a = devices->text + devices->offsets[one];
+    const char *b = devices->text + devices->offsets[other];
+
+    return strcmp(a, b) == 0 && strcmp(a + strlen(a) + 1, b + strlen(b) + 1) == 0;
+}
+
+/* The row's slot, or that of its twin. */
+static uint32_t *find_slot(const struct reader *reader, size_t row)
+{
+    size_t mask = reader->slots_count - 1;
+    size_t place = hash_row(reader->devices, row) & mask;
+
+    while (reader->slots[place] != 0 &&
+           !are_twins(reader->devices, reader->slots[place] - 1, row)) {
+        place = (place + 1) & mask;
+    }
+    return &reader->slots[place];
+}
+
+/* At least twice as many slots as rows. */
+static bool grow_slots(struct reader *reader)
+{
+    size_t rows = reader->devices->count;
+    uint32_t *slots = NULL;
+
+    if (rows * 2 < reader->slots_count) {
+        return true;
+    }
+    size_t count = reader->slots_count == 0 ? 1024 : reader->slots_count * 2;
+    slots = calloc(count, sizeof(*slots));
+    if (slots == NULL) {
+        return false;
+    }
+    free(reader->slots);
+    reader->slots = slots;
+    reader->slots_count = count;
+    for (size_t row = 0; row + 1 < rows; row++) { /* the last one is asked about next */
+        *find_slot(reader, row) = (uint32_t)row + 1;
+    }
+    return true;
+}
+
+/* Is the row that was kept last new? */
+static bool check_twins(struct reader *reader)
+{
+    char words[96];
+    size_t row = reader->devices->count - 1;
+
+    if (!grow_slots(reader)) {
+        return refuse(reader, "", "no memory");
+    }
+    uint32_t *slot = find_slot(reader, row);
+    if (*slot != 0) {
+        snprintf(words, sizeof(words), "is device %u again; leave one of the two out",
+                 (unsigned)*slot);
+        return refuse(reader, fields[DEVICE_NAME].name, words);
+    }
+    *slot = (uint32_t)row + 1;
+    return true;
+}
+
 static bool check_field(const struct reader *reader, int field, const char *text)
 {
     char words[96];
@@ -182,7 +265,7 @@ static bool check_field(const struct reader *reader, int field, const char *text
     return true;
 }
 
-static bool keep_row(const struct reader *reader)
+static bool keep_row(struct reader *reader)
 {
     const char *texts[FIELDS_COUNT];
 
@@ -193,8 +276,10 @@ static bool keep_row(const struct reader *reader)
             return false;
         }
     }
-    return keep(reader->devices, texts) ||
-           refuse(reader, "", "there are more devices than there is room for");
+    if (!keep(reader->devices, texts)) {
+        return refuse(reader, "", "there are more devices than there is room for");
+    }
+    return check_twins(reader);
 }
 
 static bool read_rows(struct reader *reader)
@@ -284,6 +369,7 @@ struct fleet_devices *fleet_devices_load(const char *path, bool has_secrets, cha
                                   .error_bytes = error_bytes};
         csv_init(&reader->csv, file);
         is_good = read_rows(reader);
+        free(reader->slots);
         explicit_bzero(reader, sizeof(*reader));
     }
     free(reader);

@@ -8,6 +8,8 @@
  * Not here:       how they look: result_json.c and its neighbours
  */
 #include "tools/fleetmux/fleet_watch.h"
+#include "tools/fleetmux/registry_csv.h"
+#include "tools/fleetmux/result_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -85,19 +87,6 @@ bool fleet_files_check(const struct fleet_settings *settings, char *error, size_
 
 /* ── hashes ── */
 
-static void print_field(FILE *out, const char *text)
-{
-    if (strpbrk(text, ",\"\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (const char *at = text; *at != '\0'; at++) {
-        fputs(*at == '"' ? "\"\"" : (char[]){*at, '\0'}, out);
-    }
-    fputc('"', out);
-}
-
 static void print_hashes(const struct fleet_settings *settings, const struct fmx_fleet *fleet,
                          const struct result *result, FILE *out)
 {
@@ -108,8 +97,8 @@ static void print_hashes(const struct fleet_settings *settings, const struct fmx
     for (size_t i = 0; i < plan->groups_count && i < result->groups_count; i++) {
         for (uint32_t number = 0; number < plan->groups[i].clients_count; number++) {
             if (fmx_fleet_hash(fleet, (uint32_t)i, number, &messages, &hash)) {
-                print_field(out, result->groups[i].name);
-                fprintf(out, ",%" PRIu32 ",%" PRIu64 ",%016" PRIx64 "\n", number, messages, hash);
+                csv_write(out, result->groups[i].name, ',');
+                fprintf(out, "%" PRIu32 ",%" PRIu64 ",%016" PRIx64 "\n", number, messages, hash);
             }
         }
     }
@@ -118,22 +107,13 @@ static void print_hashes(const struct fleet_settings *settings, const struct fmx
 static bool write_hashes(const struct fleet_settings *settings, const struct fmx_fleet *fleet,
                          const struct result *result, char *error, size_t error_bytes)
 {
-    const char *path = settings->hashes;
-    FILE *out = is_stdout(path) ? stdout : fopen(path, "we");
+    FILE *out = result_file_open(settings->hashes, error, error_bytes);
 
     if (out == NULL) {
-        snprintf(error, error_bytes, "'%.300s' cannot be written: %s", path, strerror(errno));
         return false;
     }
     print_hashes(settings, fleet, result, out);
-    bool is_good = fflush(out) == 0 && ferror(out) == 0;
-    if (out != stdout && fclose(out) != 0) {
-        is_good = false;
-    }
-    if (!is_good) {
-        snprintf(error, error_bytes, "'%.300s' cannot be written: %s", path, strerror(errno));
-    }
-    return is_good;
+    return result_file_close(out, settings->hashes, error, error_bytes);
 }
 
 /* ── all of them ── */

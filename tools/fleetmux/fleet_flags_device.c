@@ -4,17 +4,8 @@
  * Threads:        one
  * Not here:       what becomes of them: fleet_platform.c
  */
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/fleet_flags.h"
-
-static const struct flag_choice sign_methods[] = {{"hmacsha256", FMX_FLEET_SIGN_SHA256},
-                                                  {"hmacsha1", FMX_FLEET_SIGN_SHA1},
-                                                  {"hmacmd5", FMX_FLEET_SIGN_MD5},
-                                                  {NULL, 0}};
-
-static const struct flag_choice registrations[] = {{"none", FMX_FLEET_REGISTER_NONE},
-                                                   {"known", FMX_FLEET_REGISTER_KNOWN},
-                                                   {"new", FMX_FLEET_REGISTER_NEW},
-                                                   {NULL, 0}};
 
 static const struct flag rows[] = {
     {.name = "product",
@@ -64,7 +55,7 @@ static const struct flag rows[] = {
              "output"},
     {.name = "sign-method",
      .kind = FLAG_CHOICE,
-     .choices = sign_methods,
+     .choices = choices_sign_methods,
      .verbs = FLEET_GROUP,
      AT(group.platform.sign_method),
      .argument = "METHOD",
@@ -115,7 +106,7 @@ static const struct flag rows[] = {
      .help = "further options of the client id, as in lan=C,gw=0"},
     {.name = "register",
      .kind = FLAG_CHOICE,
-     .choices = registrations,
+     .choices = choices_registrations,
      .verbs = FLEET_GROUP,
      AT(group.platform.registration),
      .argument = "none|known|new",

@@ -3,13 +3,8 @@
  *
  * Threads:        one
  */
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/fleet_flags.h"
-
-static const struct flag_choice log_levels[] = {{"error", FMX_LOG_ERROR},
-                                                {"warn", FMX_LOG_WARN},
-                                                {"info", FMX_LOG_INFO},
-                                                {"debug", FMX_LOG_DEBUG},
-                                                {NULL, 0}};
 
 static const struct flag rows[] = {
     {.name = "duration",
@@ -78,7 +73,7 @@ static const struct flag rows[] = {
      .help = "no progress, the summary only"},
     {.name = "log-level",
      .kind = FLAG_CHOICE,
-     .choices = log_levels,
+     .choices = choices_log_levels,
      AT(plan.mux.log_level),
      .argument = "LEVEL",
      .group = "Run",

@@ -4,10 +4,8 @@
  * Threads:        one
  * Not here:       what becomes of them: fleet_tls.c
  */
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/fleet_flags.h"
-
-static const struct flag_choice tls_versions[] = {
-    {"1.0", FMX_TLS_10}, {"1.1", FMX_TLS_11}, {"1.2", FMX_TLS_12}, {"1.3", FMX_TLS_13}, {NULL, 0}};
 
 static const struct flag_choice exact_versions[] = {
     {"tlsv1", FMX_TLS_10},   {"tlsv1.1", FMX_TLS_11},          {"tlsv1.2", FMX_TLS_12},
@@ -51,7 +49,7 @@ static const struct flag rows[] = {
              "as written"},
     {.name = "tls-min",
      .kind = FLAG_CHOICE,
-     .choices = tls_versions,
+     .choices = choices_tls_versions,
      .verbs = FLEET_GROUP,
      AT(tls.min),
      .argument = "VERSION",
@@ -59,7 +57,7 @@ static const struct flag rows[] = {
      .help = "oldest version: 1.0, 1.1, 1.2 or 1.3"},
     {.name = "tls-max",
      .kind = FLAG_CHOICE,
-     .choices = tls_versions,
+     .choices = choices_tls_versions,
      .verbs = FLEET_GROUP,
      AT(tls.max),
      .argument = "VERSION",

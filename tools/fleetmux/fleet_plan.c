@@ -7,7 +7,8 @@
  * Memory:         the texts that had to be put together live in this file, for the one plan of
  *                 the process
  * Threads:        one
- * Not here:       the plan of `run`: fleet_run.c; messages: fleet_publish.c
+ * Not here:       the plan of `run`: fleet_run.c; messages: fleet_publish.c; what the library says
+ *                 of a plan, in words of options: fleet_plan_words.c
  */
 #include "tools/fleetmux/fleet.h"
 #include "tools/fleetmux/number.h"
@@ -54,8 +55,11 @@ static int make_target(const char *host, unsigned port, char *out_text)
 static bool make_targets(struct fleet_settings *settings, struct flag_set *set)
 {
     for (size_t index = 0; index < settings->hosts.count; index++) {
-        if (make_target(settings->hosts.items[index], settings->port, target_texts[index]) >=
-            TARGET_BYTES) {
+        const char *host = settings->hosts.items[index];
+        if (host[0] == '[' && strchr(host, ']') == NULL) {
+            return refuse(set, "option '--host': a ']' is missing; write [IPV6]:PORT");
+        }
+        if (make_target(host, settings->port, target_texts[index]) >= TARGET_BYTES) {
             return refuse(set, "option '--host': the name is longer than any host's name");
         }
         targets[index] = target_texts[index];

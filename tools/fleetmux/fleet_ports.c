@@ -220,6 +220,32 @@ static bool find_sources(const struct fmx_fleet_group *group, uint64_t clients_o
     return true;
 }
 
+/* What the first connect would find out, too late. */
+static bool check_sources(const struct fmx_fleet_group *group, const struct ends *ends, char *error,
+                          size_t error_bytes)
+{
+    for (size_t index = 0; index < group->sources_count; index++) {
+        struct target source;
+        const char *text = group->sources[index];
+        if (!resolve(text, false, &source) || !is_here(&source)) {
+            snprintf(error, error_bytes,
+                     "source '%.200s' is no address of this machine; 'ip address' lists those that "
+                     "are",
+                     text);
+            return false;
+        }
+        for (size_t target = 0; target < ends->targets_count; target++) {
+            bool is_target4 = is_v4(&ends->targets[target].address);
+            if (is_target4 != is_v4(&source.address)) {
+                snprintf(error, error_bytes, "source '%.200s' is IPv%d, but '%.200s' is IPv%d",
+                         text, is_target4 ? 6 : 4, group->targets[target], is_target4 ? 4 : 6);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool add_pair(struct pairs *pairs, const struct pair *pair)
 {
     if (pairs->count == pairs->room) {
@@ -266,7 +292,8 @@ static bool add_group(const struct fmx_fleet_plan *plan, const struct fmx_fleet_
     struct ends ends = {.targets_count = 0};
     uint32_t *demands = NULL;
     bool is_good = find_targets(group, &ends, error, error_bytes) &&
-                   find_sources(group, clients_of_plan, &ends, error, error_bytes);
+                   find_sources(group, clients_of_plan, &ends, error, error_bytes) &&
+                   check_sources(group, &ends, error, error_bytes);
 
     if (is_good) {
         demands = calloc(ends.targets_count * ends.sources_count, sizeof(*demands));

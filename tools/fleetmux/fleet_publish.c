@@ -14,6 +14,7 @@
 #include "tools/fleetmux/number.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +53,9 @@ static bool read_payload(struct flag_set *set, const char *option, const char *p
     if (!is_good) {
         snprintf(set->error, sizeof(set->error), "option '--%s': '%.200s' cannot be read: %s",
                  option, path,
-                 bytes > (long)PAYLOAD_BYTES_MAX ? "it is larger than a payload can be"
-                                                 : strerror(errno != 0 ? errno : EIO));
+                 bytes == LONG_MAX                 ? strerror(EISDIR)
+                 : bytes > (long)PAYLOAD_BYTES_MAX ? "it is larger than a payload can be"
+                                                   : strerror(errno != 0 ? errno : EIO));
     } else {
         payload[bytes] = '\0';
         *out_bytes = (size_t)bytes;

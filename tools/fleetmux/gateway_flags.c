@@ -13,6 +13,7 @@
  */
 #include "tools/fleetmux/gateway_flags.h"
 
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/control.h"
 #include "tools/fleetmux/number.h"
 
@@ -23,12 +24,6 @@
 
 static const struct flag_choice profiles[] = {
     {"open", FMX_PROFILE_OPEN}, {"platform", FMX_PROFILE_PLATFORM}, {NULL, 0}};
-
-static const struct flag_choice log_levels[] = {{"error", FMX_LOG_ERROR},
-                                                {"warn", FMX_LOG_WARN},
-                                                {"info", FMX_LOG_INFO},
-                                                {"debug", FMX_LOG_DEBUG},
-                                                {NULL, 0}};
 
 static const struct flag_choice over_limits[] = {{"drop", FMX_OVER_LIMIT_DROP},
                                                  {"delay", FMX_OVER_LIMIT_DELAY},
@@ -192,7 +187,7 @@ static const struct flag own_rows[] = {
 
     {.name = "log-level",
      .kind = FLAG_CHOICE,
-     .choices = log_levels,
+     .choices = choices_log_levels,
      AT(options.mux.log_level),
      .argument = "LEVEL",
      .group = "Process",

@@ -10,12 +10,10 @@
  */
 #include "tools/fleetmux/gateway_listen.h"
 
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/number.h"
 
 #include <string.h>
-
-static const struct flag_choice versions[] = {
-    {"1.0", FMX_TLS_10}, {"1.1", FMX_TLS_11}, {"1.2", FMX_TLS_12}, {"1.3", FMX_TLS_13}, {NULL, 0}};
 
 static const struct flag_choice client_auths[] = {{"none", FMX_TLS_CLIENT_AUTH_NONE},
                                                   {"request", FMX_TLS_CLIENT_AUTH_REQUEST},
@@ -63,7 +61,7 @@ const struct flag gateway_tls_rows[GATEWAY_TLS_ROWS_COUNT] = {
              "label in front; the second pair is RSA; repeat it for more names"},
     {.name = "tls-min",
      .kind = FLAG_CHOICE,
-     .choices = versions,
+     .choices = choices_tls_versions,
      AT(server.min),
      .argument = "VERSION",
      .group = "TLS",
@@ -71,7 +69,7 @@ const struct flag gateway_tls_rows[GATEWAY_TLS_ROWS_COUNT] = {
              "only"},
     {.name = "tls-max",
      .kind = FLAG_CHOICE,
-     .choices = versions,
+     .choices = choices_tls_versions,
      AT(server.max),
      .argument = "VERSION",
      .group = "TLS",

@@ -278,8 +278,10 @@ static bool read_percentile(const char *text, double *out_fraction)
 {
     double digits = 0, scale = 1;
 
-    if (text[0] != 'p' || text[1] == '\0' || strlen(text) > 10) {
-        return false;
+    size_t bytes = strlen(text);
+    if (text[0] != 'p' || bytes < 2 || bytes > 10 ||
+        (bytes > 3 && text[3] != '.' && text[1] != '9' && strcmp(text, "p100") != 0)) {
+        return false; /* p101 is no p10.1 */
     }
     if (strcmp(text, "p100") == 0) {
         *out_fraction = 1;

@@ -151,7 +151,7 @@ enum csv_result csv_next(struct csv *csv)
     return read_row(csv, letter);
 }
 
-void csv_write(FILE *file, const char *field, char behind)
+void csv_write_field(FILE *file, const char *field)
 {
     if (strpbrk(field, ",\"\r\n") == NULL && field[0] != ' ') {
         fputs(field, file);
@@ -165,5 +165,10 @@ void csv_write(FILE *file, const char *field, char behind)
         }
         fputc('"', file);
     }
+}
+
+void csv_write(FILE *file, const char *field, char behind)
+{
+    csv_write_field(file, field);
     fputc(behind, file);
 }

@@ -33,7 +33,8 @@ void csv_init(struct csv *csv, FILE *file);
 /* The next row that is not empty. */
 enum csv_result csv_next(struct csv *csv);
 
-/* Writes a field, in quotes if it needs them, and what stands behind it: ',' or a line's end. */
+/* Writes a field, in quotes if it needs them; csv_write and what stands behind it, ',' or '\n'. */
+void csv_write_field(FILE *file, const char *field);
 void csv_write(FILE *file, const char *field, char behind);
 
 #endif

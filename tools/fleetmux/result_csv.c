@@ -8,6 +8,7 @@
  * Threads:        one
  * Not here:       what the columns mean: docs/RESULTS.md
  */
+#include "tools/fleetmux/registry_csv.h"
 #include "tools/fleetmux/result_columns.h"
 #include "tools/fleetmux/result_file.h"
 
@@ -26,23 +27,6 @@ static const struct {
 };
 
 #define RATES_COUNT (sizeof(rates) / sizeof(rates[0]))
-
-/* In quotation marks if it must be, which are doubled inside. */
-static void print_text(FILE *file, const char *text)
-{
-    if (text[strcspn(text, ",\"\r\n")] == '\0') {
-        fputs(text, file);
-        return;
-    }
-    fputc('"', file);
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
-            fputc('"', file);
-        }
-        fputc(*text, file);
-    }
-    fputc('"', file);
-}
 
 static bool is_time(const struct result_column *column)
 {
@@ -88,7 +72,7 @@ static void print_cell(FILE *file, const struct result *result, const struct res
         break;
     case RESULT_COLUMN_NUMBER: /* the only one: the stage, by name */
         if (row->stage < result->stages_count) {
-            print_text(file, result->stages[row->stage].name);
+            csv_write_field(file, result->stages[row->stage].name);
         }
         break;
     case RESULT_COLUMN_REAL:

@@ -189,8 +189,34 @@ static bool status_of(const char *name, enum fmx_status *out_status)
     return false;
 }
 
-static void read_cause(struct reader *reader, json *object, struct result_cause *cause)
+/* Each of the objects of a list, into its place. */
+typedef void read_item(struct reader *reader, json *object, void *out_item);
+
+static void read_items(struct reader *reader, json *list, const char *key, size_t count,
+                       read_item *read, void *out_items, size_t item_bytes)
 {
+    for (size_t i = 0; i < count && !reader->has_failed; i++) {
+        json *object = value_item(reader, list, key, i);
+        if (object != NULL) {
+            read(reader, object, (char *)out_items + i * item_bytes);
+        }
+    }
+}
+
+/* A list into room of its own. */
+static void *read_list(struct reader *reader, json *root, const char *key, read_item *read,
+                       size_t item_bytes, size_t *out_count)
+{
+    json *list = value_list(reader, root, key, RESULT_JSON_LIST_MAX, out_count);
+    void *items = value_room(reader, key, *out_count, item_bytes);
+
+    read_items(reader, list, key, *out_count, read, items, item_bytes);
+    return items;
+}
+
+static void read_cause(struct reader *reader, json *object, void *out_item)
+{
+    struct result_cause *cause = out_item;
     char name[64] = "";
 
     VALUE_TEXT(reader, object, "status", name);
@@ -209,79 +235,67 @@ static void read_cause(struct reader *reader, json *object, struct result_cause 
 static void read_causes(struct reader *reader, json *root)
 {
     struct result *result = reader->result;
-    size_t count = 0;
+    json *list = value_list(reader, root, "causes", FMX_FLEET_CAUSES_MAX, &result->causes_count);
 
-    json *list = value_list(reader, root, "causes", FMX_FLEET_CAUSES_MAX, &count);
-    for (size_t i = 0; i < count && !reader->has_failed; i++) {
-        json *object = value_item(reader, list, "causes", i);
-        if (object != NULL) {
-            read_cause(reader, object, &result->causes[i]);
-        }
-    }
-    result->causes_count = count;
+    read_items(reader, list, "causes", result->causes_count, read_cause, result->causes,
+               sizeof(result->causes[0]));
+}
+
+static void read_threshold(struct reader *reader, json *object, void *out_item)
+{
+    struct result_threshold *threshold = out_item;
+
+    VALUE_TEXT(reader, object, "text", threshold->text);
+    VALUE_TEXT(reader, object, "value", threshold->value);
+    threshold->measured = value_measured(reader, object, "measured");
+    threshold->is_met = value_switch(reader, object, "is_met");
 }
 
 static void read_thresholds(struct reader *reader, json *root)
 {
     struct result *result = reader->result;
-    size_t count = 0;
 
-    json *list = value_list(reader, root, "thresholds", RESULT_JSON_LIST_MAX, &count);
-    result->thresholds = value_room(reader, "thresholds", count, sizeof(*result->thresholds));
-    for (size_t i = 0; i < count && !reader->has_failed; i++) {
-        json *object = value_item(reader, list, "thresholds", i);
-        struct result_threshold *threshold = &result->thresholds[i];
-        if (object != NULL) {
-            VALUE_TEXT(reader, object, "text", threshold->text);
-            VALUE_TEXT(reader, object, "value", threshold->value);
-            threshold->measured = value_measured(reader, object, "measured");
-            threshold->is_met = value_switch(reader, object, "is_met");
-        }
-    }
-    result->thresholds_count = count;
+    result->thresholds = read_list(reader, root, "thresholds", read_threshold,
+                                   sizeof(*result->thresholds), &result->thresholds_count);
+}
+
+static void read_step(struct reader *reader, json *object, void *out_item)
+{
+    struct result_step *step = out_item;
+
+    step->rate = value_real(reader, object, "rate");
+    step->achieved = value_real(reader, object, "achieved");
+    step->measured = value_measured(reader, object, "measured");
+    VALUE_TEXT(reader, object, "value", step->value);
+    step->is_held = value_switch(reader, object, "is_held");
 }
 
 static void read_steps(struct reader *reader, json *root)
 {
     struct result *result = reader->result;
-    size_t count = 0;
 
     VALUE_TEXT(reader, root, "find_words", result->find_words);
     result->find_status =
         (enum exit_status)value_count(reader, root, "find_status", EXIT_NO_GATEWAY);
-    json *list = value_list(reader, root, "steps", RESULT_JSON_LIST_MAX, &count);
-    result->steps = value_room(reader, "steps", count, sizeof(*result->steps));
-    for (size_t i = 0; i < count && !reader->has_failed; i++) {
-        json *object = value_item(reader, list, "steps", i);
-        struct result_step *step = &result->steps[i];
-        if (object != NULL) {
-            step->rate = value_real(reader, object, "rate");
-            step->achieved = value_real(reader, object, "achieved");
-            step->measured = value_measured(reader, object, "measured");
-            VALUE_TEXT(reader, object, "value", step->value);
-            step->is_held = value_switch(reader, object, "is_held");
-        }
-    }
-    result->steps_count = count;
+    result->steps =
+        read_list(reader, root, "steps", read_step, sizeof(*result->steps), &result->steps_count);
+}
+
+static void read_stage(struct reader *reader, json *object, void *out_item)
+{
+    struct result_stage *stage = out_item;
+
+    VALUE_TEXT(reader, object, "name", stage->name);
+    stage->began_ns = value_count(reader, object, "began_ns", UINT64_MAX);
+    stage->ended_ns = value_count(reader, object, "ended_ns", UINT64_MAX);
 }
 
 static void read_stages(struct reader *reader, json *root)
 {
     struct result *result = reader->result;
-    size_t count = 0;
 
-    json *list = value_list(reader, root, "stages", RESULT_JSON_LIST_MAX, &count);
-    result->stages = value_room(reader, "stages", count, sizeof(*result->stages));
-    for (size_t i = 0; i < count && !reader->has_failed; i++) {
-        json *object = value_item(reader, list, "stages", i);
-        struct result_stage *stage = &result->stages[i];
-        if (object != NULL) {
-            VALUE_TEXT(reader, object, "name", stage->name);
-            stage->began_ns = value_count(reader, object, "began_ns", UINT64_MAX);
-            stage->ended_ns = value_count(reader, object, "ended_ns", UINT64_MAX);
-        }
-    }
-    result->stages_count = count;
+    result->stages = read_list(reader, root, "stages", read_stage, sizeof(*result->stages),
+                               &result->stages_count);
 }
 
 static void read_group_latencies(struct reader *reader, json *object, struct result_group *group)
@@ -293,13 +307,8 @@ static void read_group_latencies(struct reader *reader, json *object, struct res
     }
     json_object_object_foreach(latencies, key, value)
     {
-        size_t latency = value_latency(reader, key);
+        size_t latency = value_latency(reader, key, value);
         if (reader->has_failed) {
-            return;
-        }
-        if (json_object_get_type(value) != json_type_object) {
-            value_fail(reader, key, "is %s; an object is expected",
-                       value_kind_name(json_object_get_type(value)));
             return;
         }
         value_fields(reader, value, key, &group->latency[latency], result_latency_fields,
@@ -307,24 +316,22 @@ static void read_group_latencies(struct reader *reader, json *object, struct res
     }
 }
 
+static void read_group(struct reader *reader, json *object, void *out_item)
+{
+    struct result_group *group = out_item;
+
+    VALUE_TEXT(reader, object, "name", group->name);
+    group->clients_count = value_number(reader, object, "clients");
+    value_counters(reader, object, "counters", &group->counters);
+    read_group_latencies(reader, object, group);
+}
+
 static void read_groups(struct reader *reader, json *root)
 {
     struct result *result = reader->result;
-    size_t count = 0;
 
-    json *list = value_list(reader, root, "groups", RESULT_JSON_LIST_MAX, &count);
-    result->groups = value_room(reader, "groups", count, sizeof(*result->groups));
-    for (size_t i = 0; i < count && !reader->has_failed; i++) {
-        json *object = value_item(reader, list, "groups", i);
-        struct result_group *group = &result->groups[i];
-        if (object != NULL) {
-            VALUE_TEXT(reader, object, "name", group->name);
-            group->clients_count = value_number(reader, object, "clients");
-            value_counters(reader, object, "counters", &group->counters);
-            read_group_latencies(reader, object, group);
-        }
-    }
-    result->groups_count = count;
+    result->groups = read_list(reader, root, "groups", read_group, sizeof(*result->groups),
+                               &result->groups_count);
 }
 
 static void read_process(struct reader *reader, json *root)
@@ -424,13 +431,8 @@ static void read_distributions(struct reader *reader, json *root)
     json_object_object_foreach(all, key, value)
     {
         snprintf(reader->where, sizeof(reader->where), "distributions.");
-        size_t latency = value_latency(reader, key);
+        size_t latency = value_latency(reader, key, value);
         if (reader->has_failed) {
-            return;
-        }
-        if (json_object_get_type(value) != json_type_object) {
-            value_fail(reader, key, "is %s; an object is expected",
-                       value_kind_name(json_object_get_type(value)));
             return;
         }
         snprintf(reader->where, sizeof(reader->where), "distributions.%s.",

@@ -21,36 +21,41 @@
 
 /* ── failing ── */
 
-void value_fail(struct reader *reader, const char *key, const char *format, ...)
+/* NULL key: of the file as a whole. */
+__attribute__((format(printf, 3, 0))) static void fail(struct reader *reader, const char *key,
+                                                       const char *format, va_list arguments)
 {
     char words[384];
-    va_list arguments;
 
     if (reader->has_failed) {
         return;
     }
     reader->has_failed = true;
-    va_start(arguments, format);
     vsnprintf(words, sizeof(words), format, arguments);
-    va_end(arguments);
-    snprintf(reader->error, reader->error_bytes, "'%.200s': key '%s%s': %s", reader->path,
-             reader->where, key, words);
+    if (key != NULL) {
+        snprintf(reader->error, reader->error_bytes, "'%.200s': key '%s%s': %s", reader->path,
+                 reader->where, key, words);
+    } else {
+        snprintf(reader->error, reader->error_bytes, "'%.200s' %s", reader->path, words);
+    }
 }
 
-/* Of the file as a whole. */
-void value_fail_whole(struct reader *reader, const char *format, ...)
+void value_fail(struct reader *reader, const char *key, const char *format, ...)
 {
-    char words[384];
     va_list arguments;
 
-    if (reader->has_failed) {
-        return;
-    }
-    reader->has_failed = true;
     va_start(arguments, format);
-    vsnprintf(words, sizeof(words), format, arguments);
+    fail(reader, key, format, arguments);
     va_end(arguments);
-    snprintf(reader->error, reader->error_bytes, "'%.200s' %s", reader->path, words);
+}
+
+void value_fail_whole(struct reader *reader, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fail(reader, NULL, format, arguments);
+    va_end(arguments);
 }
 
 /* ── values ── */
@@ -322,18 +327,26 @@ void value_counters(struct reader *reader, json *parent, const char *key,
     }
 }
 
-/* Which latency has this name; FMX_FLEET_LATENCIES: an error. */
-size_t value_latency(struct reader *reader, const char *name)
+/* Which latency this key names, with an object as its value; FMX_FLEET_LATENCIES: a failure. */
+size_t value_latency(struct reader *reader, const char *key, json *value)
 {
-    struct nearest nearest = {.word = name};
+    struct nearest nearest = {.word = key};
+    size_t i = 0;
 
-    for (size_t i = 0; i < FMX_FLEET_LATENCIES; i++) {
+    while (i < FMX_FLEET_LATENCIES) {
         const char *known = fmx_fleet_latency_name((enum fmx_fleet_latency)i);
-        if (strcmp(name, known) == 0) {
-            return i;
+        if (strcmp(key, known) == 0) {
+            break;
         }
         nearest_consider(&nearest, known);
+        i++;
     }
-    value_fail_unknown(reader, name, &nearest);
-    return FMX_FLEET_LATENCIES;
+    if (i == FMX_FLEET_LATENCIES) {
+        value_fail_unknown(reader, key, &nearest);
+    } else if (json_object_get_type(value) != json_type_object) {
+        value_fail(reader, key, "is %s; an object is expected",
+                   value_kind_name(json_object_get_type(value)));
+        return FMX_FLEET_LATENCIES;
+    }
+    return i;
 }

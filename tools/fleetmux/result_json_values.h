@@ -72,7 +72,7 @@ void value_fields(struct reader *reader, json *object, const char *section, void
 void value_counters(struct reader *reader, json *parent, const char *key,
                     struct fmx_fleet_counters *counters);
 
-/* Which latency has this name; FMX_FLEET_LATENCIES: a failure. */
-size_t value_latency(struct reader *reader, const char *name);
+/* Which latency this key names, with an object as its value; FMX_FLEET_LATENCIES: a failure. */
+size_t value_latency(struct reader *reader, const char *key, json *value);
 
 #endif

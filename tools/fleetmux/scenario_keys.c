@@ -12,6 +12,7 @@
  * Not here:       the words of errors: scenario_read.c, scenario_value.c
  */
 #include "tools/fleetmux/number.h"
+#include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/scenario_parts.h"
 
 #include <string.h>
@@ -220,16 +221,6 @@ const struct scenario_level scenario_group = {
 
 /* ── devices of the platform ── */
 
-static const struct flag_choice sign_methods[] = {{"hmacsha256", FMX_FLEET_SIGN_SHA256},
-                                                  {"hmacsha1", FMX_FLEET_SIGN_SHA1},
-                                                  {"hmacmd5", FMX_FLEET_SIGN_MD5},
-                                                  {NULL, 0}};
-
-static const struct flag_choice registrations[] = {{"none", FMX_FLEET_REGISTER_NONE},
-                                                   {"known", FMX_FLEET_REGISTER_KNOWN},
-                                                   {"new", FMX_FLEET_REGISTER_NEW},
-                                                   {NULL, 0}};
-
 #define DEVICE(field, ...) KEY(struct group_settings, plan.platform.field, #field, __VA_ARGS__)
 
 static const struct scenario_key device_keys[] = {
@@ -252,7 +243,7 @@ static const struct scenario_key device_keys[] = {
      .form = FORM_PATH, .write = scenario_write_devices},
     {DEVICE(client_id, .name = "client_id", TEXT,
             .help = "the part of the client id that is signed, with variables")},
-    {DEVICE(sign_method, .name = "sign", CHOICE(sign_methods), .help = "how it is signed")},
+    {DEVICE(sign_method, .name = "sign", CHOICE(choices_sign_methods), .help = "how it is signed")},
     {DEVICE(timestamp, .name = "timestamp", .kind = FLAG_TEXT, .argument = "digits",
             .help = "signed too"),
      .form = FORM_NONE_TEXT},
@@ -267,7 +258,7 @@ static const struct scenario_key device_keys[] = {
             .help = "1: calls on custom topics are wanted, 2: notices of errors, 3: both")},
     {DEVICE(auto_subscribe, .name = "auto_subscribe", YES_OR_NO,
             .help = "_ss=1: the server subscribes them to the system's topics")},
-    {DEVICE(registration, .name = "register", CHOICE(registrations),
+    {DEVICE(registration, .name = "register", CHOICE(choices_registrations),
             .help =
                 "they first ask for their secret (known to the registry) or for a token (new)")},
     {DEVICE(product_secret, .name = "product_secret", TEXT, .help = "signs what `register` asks")},
@@ -281,9 +272,6 @@ const struct scenario_level scenario_device = {
 };
 
 /* ── TLS ── */
-
-static const struct flag_choice tls_versions[] = {
-    {"1.0", FMX_TLS_10}, {"1.1", FMX_TLS_11}, {"1.2", FMX_TLS_12}, {"1.3", FMX_TLS_13}, {NULL, 0}};
 
 static const struct flag_choice psks[] = {{"none", FMX_TLS_PSK_NONE},
                                           {"sdk", FMX_TLS_PSK_SDK},
@@ -300,8 +288,8 @@ static const struct scenario_key tls_keys[] = {
     {TLS(server_name, .name = "server_name", TEXT,
          .help = "the server to ask for (SNI), whose name its certificate must hold"),
      .standard = "the target's host"},
-    {TLS(min, .name = "min", CHOICE(tls_versions), .help = "oldest version")},
-    {TLS(max, .name = "max", CHOICE(tls_versions),
+    {TLS(min, .name = "min", CHOICE(choices_tls_versions), .help = "oldest version")},
+    {TLS(max, .name = "max", CHOICE(choices_tls_versions),
          .help = "newest version; with a PSK at most 1.2")},
     {TLS(suites, .name = "suites", TEXT,
          .help = "of 1.2 and older, in BoringSSL's words, best first, with : between"),

@@ -161,14 +161,42 @@ static bool write_level(struct scenario_writer *writer, int mapping,
                         const struct scenario_level *level, const void *settings,
                         const void *defaults);
 
+/* A mapping with the keys of a level. 0: it failed. */
+static int make_level(struct scenario_writer *writer, const struct scenario_level *level,
+                      const void *settings, const void *defaults)
+{
+    int mapping = add_mapping(writer);
+
+    return mapping != 0 && write_level(writer, mapping, level, settings, defaults) ? mapping : 0;
+}
+
 /* Keys inside a key of the same settings; nothing if all of them have their defaults. */
 static bool write_inner(struct scenario_writer *writer, int mapping, const struct scenario_key *key,
                         const void *settings, const void *defaults)
 {
-    int inner = add_mapping(writer);
+    int inner = make_level(writer, key->level, settings, defaults);
 
-    return inner != 0 && write_level(writer, inner, key->level, settings, defaults) &&
+    return inner != 0 &&
            (is_empty(writer, inner) || put_node(writer, mapping, key->row.name, inner));
+}
+
+/* One of a list's items, as the next node of a sequence. */
+typedef bool write_item(struct scenario_writer *writer, int sequence,
+                        const struct scenario_key *key, const void *item);
+
+/* A list, item by item; nothing if it has none. */
+static bool write_list(struct scenario_writer *writer, int mapping, const struct scenario_key *key,
+                       write_item *write, const void *items, size_t count, size_t item_bytes)
+{
+    if (count == 0) {
+        return true;
+    }
+    int sequence = add_sequence(writer, false);
+    bool is_good = sequence != 0;
+    for (size_t i = 0; is_good && i < count; i++) {
+        is_good = write(writer, sequence, key, (const char *)items + i * item_bytes);
+    }
+    return is_good && put_node(writer, mapping, key->row.name, sequence);
 }
 
 static bool write_key(struct scenario_writer *writer, int mapping, const struct scenario_key *key,
@@ -211,14 +239,14 @@ static void forget_names(struct group_settings *group, const struct group_settin
 }
 
 static bool write_group(struct scenario_writer *writer, int sequence,
-                        const struct scenario_level *level, const struct fmx_fleet_group *plan)
+                        const struct scenario_key *key, const void *item)
 {
+    const struct fmx_fleet_group *plan = item;
     struct group_settings group, standard;
     struct fmx_fleet_platform *platform = &group.plan.platform;
-    int mapping = add_mapping(writer);
 
-    level->init(&standard);
-    level->init(&group);
+    key->level->init(&standard);
+    key->level->init(&group);
     group.plan = *plan;
     if (plan->tls != NULL) {
         group.tls = *plan->tls;
@@ -239,23 +267,18 @@ static bool write_group(struct scenario_writer *writer, int sequence,
     } else if (platform->device != NULL) {
         fail(writer, "device", "devices of a program's own cannot be written");
     }
-    return mapping != 0 && write_level(writer, mapping, level, &group, &standard) &&
-           put_item(writer, sequence, mapping);
+    return put_item(writer, sequence, make_level(writer, key->level, &group, &standard));
 }
 
 bool scenario_write_groups(struct scenario_writer *writer, int mapping,
                            const struct scenario_key *key, const void *settings,
                            const void *defaults)
 {
-    const struct scenario *scenario = settings;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
+    const struct fmx_fleet_plan *plan = &((const struct scenario *)settings)->plan;
 
     (void)defaults;
-    for (size_t i = 0; is_good && i < scenario->plan.groups_count; i++) {
-        is_good = write_group(writer, sequence, key->level, &scenario->plan.groups[i]);
-    }
-    return is_good && put_node(writer, mapping, key->row.name, sequence);
+    return write_list(writer, mapping, key, write_group, plan->groups, plan->groups_count,
+                      sizeof(*plan->groups));
 }
 
 /* One text as it is, several as a list. */
@@ -312,13 +335,12 @@ bool scenario_write_tls(struct scenario_writer *writer, int mapping, const struc
                         const void *settings, const void *defaults)
 {
     const struct group_settings *group = settings;
-    int inner = 0;
 
     if (group->tls_said != TLS_ON) {
         return true;
     }
-    inner = add_mapping(writer);
-    if (inner == 0 || !write_level(writer, inner, key->level, settings, defaults)) {
+    int inner = make_level(writer, key->level, settings, defaults);
+    if (inner == 0) {
         return false;
     }
     return is_empty(writer, inner) ? put_text(writer, mapping, key->row.name, "true", false)
@@ -355,9 +377,8 @@ bool scenario_write_reconnect(struct scenario_writer *writer, int mapping,
         return true;
     }
     exponential.plan.reconnect = FMX_FLEET_RECONNECT_EXPONENTIAL; /* what keys begin with */
-    int inner = add_mapping(writer);
-    return inner != 0 && write_level(writer, inner, key->level, settings, &exponential) &&
-           put_node(writer, mapping, key->row.name, inner);
+    return put_node(writer, mapping, key->row.name,
+                    make_level(writer, key->level, settings, &exponential));
 }
 
 /* ── payloads ── */
@@ -436,98 +457,98 @@ bool scenario_write_response_topic(struct scenario_writer *writer, int mapping,
 }
 
 /* Each is a mapping of its own, for a key may stand twice. */
+static bool write_property(struct scenario_writer *writer, int sequence,
+                           const struct scenario_key *key, const void *item)
+{
+    const struct fmx_fleet_property *property = item;
+    int one = add_mapping(writer);
+    int name = add_scalar(writer, key->row.name, property->key, true);
+    int value = add_scalar(writer, key->row.name, property->value, true);
+
+    if (one == 0 || name == 0 || value == 0 ||
+        !yaml_document_append_mapping_pair(&writer->document, one, name, value)) {
+        fail(writer, key->row.name, "memory ran out");
+        return false;
+    }
+    return put_item(writer, sequence, one);
+}
+
 bool scenario_write_user(struct scenario_writer *writer, int mapping,
                          const struct scenario_key *key, const void *settings, const void *defaults)
 {
     const struct publish_settings *publish = settings;
     const struct fmx_fleet_properties *properties = &publish->plan.properties;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
 
     (void)defaults;
-    for (size_t i = 0; is_good && i < properties->user_count; i++) {
-        int one = add_mapping(writer);
-        int name = add_scalar(writer, key->row.name, properties->user[i].key, true);
-        int value = add_scalar(writer, key->row.name, properties->user[i].value, true);
-        is_good = one != 0 && name != 0 && value != 0 &&
-                  yaml_document_append_mapping_pair(&writer->document, one, name, value) &&
-                  put_item(writer, sequence, one);
-    }
-    return is_good &&
-           (properties->user_count == 0 || put_node(writer, mapping, key->row.name, sequence));
+    return write_list(writer, mapping, key, write_property, properties->user,
+                      properties->user_count, sizeof(*properties->user));
 }
 
 /* ── lists of a group ── */
 
 static bool write_publish(struct scenario_writer *writer, int sequence,
-                          const struct scenario_level *level, const struct fmx_fleet_publish *plan)
+                          const struct scenario_key *key, const void *item)
 {
+    const struct fmx_fleet_publish *plan = item;
     struct publish_settings publish, standard;
-    int mapping = add_mapping(writer);
 
-    level->init(&standard);
-    level->init(&publish);
+    key->level->init(&standard);
+    key->level->init(&publish);
     publish.plan = *plan;
     if (plan->text != NULL || plan->payload.bytes > 0) {
         publish.plan.payload_bytes = standard.plan.payload_bytes; /* has no meaning */
     }
-    return mapping != 0 && write_level(writer, mapping, level, &publish, &standard) &&
-           put_item(writer, sequence, mapping);
+    return put_item(writer, sequence, make_level(writer, key->level, &publish, &standard));
 }
 
 bool scenario_write_publishes(struct scenario_writer *writer, int mapping,
                               const struct scenario_key *key, const void *settings,
                               const void *defaults)
 {
-    const struct group_settings *group = settings;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
+    const struct fmx_fleet_group *plan = &((const struct group_settings *)settings)->plan;
 
     (void)defaults;
-    for (size_t i = 0; is_good && i < group->plan.publishes_count; i++) {
-        is_good = write_publish(writer, sequence, key->level, &group->plan.publishes[i]);
-    }
-    return is_good &&
-           (group->plan.publishes_count == 0 || put_node(writer, mapping, key->row.name, sequence));
+    return write_list(writer, mapping, key, write_publish, plan->publishes, plan->publishes_count,
+                      sizeof(*plan->publishes));
+}
+
+static bool write_subscribe(struct scenario_writer *writer, int sequence,
+                            const struct scenario_key *key, const void *item)
+{
+    struct fmx_fleet_subscribe standard;
+
+    key->level->init(&standard);
+    return put_item(writer, sequence, make_level(writer, key->level, item, &standard));
 }
 
 bool scenario_write_subscribes(struct scenario_writer *writer, int mapping,
                                const struct scenario_key *key, const void *settings,
                                const void *defaults)
 {
-    const struct group_settings *group = settings;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
-    struct fmx_fleet_subscribe standard;
+    const struct fmx_fleet_group *plan = &((const struct group_settings *)settings)->plan;
 
     (void)defaults;
-    key->level->init(&standard);
-    for (size_t i = 0; is_good && i < group->plan.subscribes_count; i++) {
-        int one = add_mapping(writer);
-        is_good = one != 0 &&
-                  write_level(writer, one, key->level, &group->plan.subscribes[i], &standard) &&
-                  put_item(writer, sequence, one);
-    }
-    return is_good && (group->plan.subscribes_count == 0 ||
-                       put_node(writer, mapping, key->row.name, sequence));
+    return write_list(writer, mapping, key, write_subscribe, plan->subscribes,
+                      plan->subscribes_count, sizeof(*plan->subscribes));
 }
 
 /* ── stages ── */
 
 static bool write_stage(struct scenario_writer *writer, int sequence,
-                        const struct scenario_level *level, const struct fmx_fleet_stage *plan)
+                        const struct scenario_key *key, const void *item)
 {
+    const struct fmx_fleet_stage *plan = item;
     struct stage_settings stage = {.plan = *plan, .scenario = writer->scenario}, standard;
     const char *name = scenario_stage_name(plan->kind);
-    int inner = add_mapping(writer);
 
-    level->init(&standard);
+    key->level->init(&standard);
     fmx_fleet_stage_init(&standard.plan, plan->kind);
-    if (inner == 0 || !write_level(writer, inner, level, &stage, &standard)) {
+    int inner = make_level(writer, key->level, &stage, &standard);
+    if (inner == 0) {
         return false;
     }
     if (is_empty(writer, inner)) {
-        return put_item(writer, sequence, add_scalar(writer, "stages", name, false));
+        return put_item(writer, sequence, add_scalar(writer, key->row.name, name, false));
     }
     int mapping = add_mapping(writer);
     return put_node(writer, mapping, name, inner) && put_item(writer, sequence, mapping);
@@ -537,16 +558,11 @@ bool scenario_write_stages(struct scenario_writer *writer, int mapping,
                            const struct scenario_key *key, const void *settings,
                            const void *defaults)
 {
-    const struct scenario *scenario = settings;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
+    const struct fmx_fleet_plan *plan = &((const struct scenario *)settings)->plan;
 
     (void)defaults;
-    for (size_t i = 0; is_good && i < scenario->plan.stages_count; i++) {
-        is_good = write_stage(writer, sequence, key->level, &scenario->plan.stages[i]);
-    }
-    return is_good &&
-           (scenario->plan.stages_count == 0 || put_node(writer, mapping, key->row.name, sequence));
+    return write_list(writer, mapping, key, write_stage, plan->stages, plan->stages_count,
+                      sizeof(*plan->stages));
 }
 
 bool scenario_write_stage_groups(struct scenario_writer *writer, int mapping,
@@ -571,21 +587,23 @@ bool scenario_write_stage_groups(struct scenario_writer *writer, int mapping,
     return put_texts(writer, mapping, key->row.name, names, count);
 }
 
+static bool write_threshold(struct scenario_writer *writer, int sequence,
+                            const struct scenario_key *key, const void *item)
+{
+    const char *const *text = item;
+
+    return put_item(writer, sequence, add_scalar(writer, key->row.name, *text, true));
+}
+
 bool scenario_write_thresholds(struct scenario_writer *writer, int mapping,
                                const struct scenario_key *key, const void *settings,
                                const void *defaults)
 {
-    const struct scenario *scenario = settings;
-    int sequence = add_sequence(writer, false);
-    bool is_good = sequence != 0;
+    const struct flag_list *thresholds = &((const struct scenario *)settings)->thresholds;
 
     (void)defaults;
-    for (size_t i = 0; is_good && i < scenario->thresholds.count; i++) {
-        is_good = put_item(writer, sequence,
-                           add_scalar(writer, key->row.name, scenario->thresholds.items[i], true));
-    }
-    return is_good &&
-           (scenario->thresholds.count == 0 || put_node(writer, mapping, key->row.name, sequence));
+    return write_list(writer, mapping, key, write_threshold, thresholds->items, thresholds->count,
+                      sizeof(thresholds->items[0]));
 }
 
 /* ── the text ── */
@@ -644,9 +662,7 @@ char *scenario_write(const struct scenario *scenario, char *error, size_t error_
         snprintf(error, error_bytes, "memory ran out");
         return NULL;
     }
-    int mapping = add_mapping(&writer);
-    bool is_good =
-        mapping != 0 && write_level(&writer, mapping, &scenario_top, scenario, &standard);
+    bool is_good = make_level(&writer, &scenario_top, scenario, &standard) != 0;
     if (!is_good || error[0] != '\0') {
         yaml_document_delete(&writer.document);
     } else if (!emit(&writer)) {

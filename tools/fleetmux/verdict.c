@@ -31,8 +31,9 @@
 #define OWN_SHARE    0.25
 #define OWN_ALONE_NS (100 * NS_PER_MS) /* where there is no answer to compare with */
 #define AWAKE_SHARE  0.95              /* our threads ran or waited to run, and did not sleep, */
-#define LONG_TURN_NS (5 * NS_PER_MS)   /* or, whatever they did, so much */
-#define TURN_NS      (NS_PER_MS / 5)   /* and had so much to do at each turn */
+#define TURN_NS      (NS_PER_MS / 5)   /* and had so much to do at each turn; */
+#define MOSTLY_SHARE 0.75              /* or did so for most of the time, */
+#define LONG_TURN_NS (2 * NS_PER_MS)   /* and had so much to do */
 #define BEHIND_SHARE 0.02              /* of what was planned in a row: it fell so far behind */
 #define BEHIND_LEAST 10.0              /* and not by a handful */
 #define UNANSWERED   0.20              /* of what was sent in a row got no answer in it */
@@ -203,9 +204,21 @@ static bool is_late(const struct fmx_latency *latency, struct writer *writer)
     return lags || drifts;
 }
 
-static double time_of_threads(const struct view *view)
+static double awake_ns(const struct result_row *row)
 {
-    return view->seconds * 1e9 * (view->result->shards_count > 0 ? view->result->shards_count : 1);
+    return (double)(row->cpu_ns + row->cpu_wait_ns);
+}
+
+/* Over two rows: threads say now and then how much time they have had. */
+static double awake_share(const struct view *view)
+{
+    uint32_t threads = view->result->shards_count > 0 ? view->result->shards_count : 1;
+    uint64_t begin_ns = view->before != NULL ? view->before->begin_ns : view->row->begin_ns;
+    double all_ns = (double)(view->row->end_ns - begin_ns) * threads;
+    double share =
+        (awake_ns(view->row) + (view->before != NULL ? awake_ns(view->before) : 0)) / all_ns;
+
+    return share < 1 ? share : 1;
 }
 
 /*
@@ -218,15 +231,15 @@ static double time_of_threads(const struct view *view)
 static bool is_out_of_time(const struct view *view, struct writer *writer)
 {
     const struct fmx_latency *drift = &view->row->latency[FMX_FLEET_DRIFT];
-    double awake = (double)(view->row->cpu_ns + view->row->cpu_wait_ns) / time_of_threads(view);
+    double awake = awake_share(view);
 
-    if (drift->count == 0 || drift->p50_ns < TURN_NS ||
+    if (drift->count == 0 || drift->p50_ns < TURN_NS || awake < MOSTLY_SHARE ||
         (awake < AWAKE_SHARE && drift->p50_ns < LONG_TURN_NS)) {
         return false;
     }
     say(writer, "every other turn of our threads took %s or longer (drift.p50)",
         words_time(drift->p50_ns).text);
-    say_share(writer, awake < 1 ? awake : 1, "of the time they ran or waited to run");
+    say_share(writer, awake, "of the time they ran or waited to run");
     return true;
 }
 

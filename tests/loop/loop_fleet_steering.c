@@ -1,0 +1,267 @@
+/*
+ * loop_fleet_steering — where stages meet one another, and what is asked for in between: ends that
+ * are decided already, clients that are told twice, stages as short as a look
+ */
+#include "tests/loop/support.h"
+
+#define CLIENTS 40u
+
+struct world {
+    struct fmx_gateway *gateway;
+    char target[32];
+    const char *targets[1];
+    struct fmx_fleet_plan plan;
+    struct fmx_fleet_group groups[2];
+    struct fmx_fleet_publish publishes[1];
+    struct fmx_fleet_stage stages[64];
+};
+
+static struct world world;
+
+/* Two groups, the first of which publishes; no stage yet. */
+static void begin(void)
+{
+    static const char *const ids[] = {"a_%i", "b_%i"};
+
+    loop_begin();
+    memset(&world, 0, sizeof world);
+    world.gateway = loop_gateway(2);
+    snprintf(world.target, sizeof world.target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
+    world.targets[0] = world.target;
+    for (unsigned i = 0; i < 2; i++) {
+        fmx_fleet_group_init(&world.groups[i]);
+        world.groups[i].clients_count = CLIENTS;
+        world.groups[i].client_id = ids[i];
+        world.groups[i].targets = world.targets;
+        world.groups[i].targets_count = 1;
+    }
+    fmx_fleet_publish_init(&world.publishes[0]);
+    world.publishes[0].topic = "t/%i";
+    world.publishes[0].qos = 1;
+    world.publishes[0].interval_ns = 100 * LOOP_MS_NS;
+    world.groups[0].publishes = world.publishes;
+    world.groups[0].publishes_count = 1;
+    fmx_fleet_plan_init(&world.plan);
+    world.plan.mux.shards_count = 2;
+    world.plan.mux.log_level = FMX_LOG_ERROR;
+    world.plan.groups = world.groups;
+    world.plan.groups_count = 2;
+    world.plan.stages = world.stages;
+}
+
+static struct fmx_fleet_stage *add_stage(enum fmx_fleet_stage_kind kind, unsigned duration_ms)
+{
+    struct fmx_fleet_stage *stage = &world.stages[world.plan.stages_count++];
+
+    fmx_fleet_stage_init(stage, kind);
+    stage->duration_ns = duration_ms * LOOP_MS_NS;
+    return stage;
+}
+
+static struct fmx_fleet_stage *add_ramp(double rate)
+{
+    struct fmx_fleet_stage *stage = add_stage(FMX_FLEET_RAMP, 0);
+
+    stage->rate_begin = stage->rate_end = rate;
+    return stage;
+}
+
+static struct fmx_fleet *start(void)
+{
+    struct fmx_fleet *fleet;
+    char error[512] = "";
+
+    if (fmx_fleet_open(&world.plan, &fleet, error, sizeof error) != FMX_OK ||
+        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
+        fprintf(stderr, "%s\n", error);
+        CU_FAIL_FATAL("the fleet starts");
+    }
+    return fleet;
+}
+
+static void end(struct fmx_fleet *fleet)
+{
+    fmx_fleet_stop(fleet);
+    fmx_fleet_close(fleet);
+    loop_gateway_end(world.gateway);
+}
+
+/* ── stages ── */
+
+/* Rates are asked for while one stage after another ends; none of them is laid over another. */
+static void stages_may_be_shorter_than_a_look(void)
+{
+    begin();
+    (void)add_ramp(2000);
+    for (unsigned i = 0; i < 60; i++) {
+        (void)add_stage(FMX_FLEET_HOLD, 5 + i % 10);
+    }
+    struct fmx_fleet *fleet = start();
+    for (unsigned i = 0; i < 2000 && !loop_look(fleet).finished; i++) {
+        enum fmx_status status = fmx_fleet_set_rate(fleet, 1 + i % 3);
+        CU_ASSERT(status == FMX_OK || status == FMX_FULL);
+        loop_pause_ms(5);
+    }
+    LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_EQUAL(loop_look(fleet).stage, 60);
+    end(fleet);
+}
+
+/* The clock of connects stood between two ramps; its second one begins when its stage does. */
+static void second_ramp_begins_with_its_stage(void)
+{
+    uint64_t messages[CLIENTS];
+    uint64_t hash;
+
+    begin();
+    add_ramp(2000)->share = 0.5;
+    (void)add_stage(FMX_FLEET_HOLD, 2000);
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 300);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    LOOP_EQUAL(loop_look(fleet).counters.publishes_overdue, 0);
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        CU_ASSERT_FATAL(fmx_fleet_hash(fleet, 0, i, &messages[i], &hash));
+    }
+    for (uint32_t i = CLIENTS / 2; i < CLIENTS; i++) {
+        CU_ASSERT(messages[i] + 10 < messages[0]);
+        CU_ASSERT(messages[i] <= messages[CLIENTS - 1] + 2);
+    }
+    end(fleet);
+}
+
+/* Who was sent away for good before he came is waited for by no ramp. */
+static void ramp_does_not_wait_for_the_stopped(void)
+{
+    begin();
+    struct fmx_fleet_stage *stage = add_ramp(2000);
+    stage->groups = 1;
+    stage->share = 0.5;
+    add_stage(FMX_FLEET_STOP, 0)->groups = 1;
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 100);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_stopped, CLIENTS);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_open, CLIENTS);
+    end(fleet);
+}
+
+/* The next stage that makes clients leave is known before it begins; the last one goes on. */
+static void storm_ends_before_the_next_begins(void)
+{
+    begin();
+    (void)add_ramp(2000);
+    struct fmx_fleet_stage *stage = add_stage(FMX_FLEET_STORM, 500);
+    stage->within_ns = stage->duration_ns;
+    stage->groups = 1;
+    stage = add_stage(FMX_FLEET_STORM, 500);
+    stage->share = 1e-12;
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_EQUAL(loop_look(fleet).counters.leaves, CLIENTS);
+    end(fleet);
+}
+
+/* ── steering ── */
+
+static void pause_before_a_decided_end_only_moves_it(void)
+{
+    begin();
+    add_ramp(2000)->duration_ns = 1500 * LOOP_MS_NS;
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).elapsed_ns >= 1320 * LOOP_MS_NS);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, true), FMX_OK);
+    loop_pause_ms(300);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, false), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).finished);
+    end(fleet);
+}
+
+static void storm_stands_still_while_paused(void)
+{
+    begin();
+    (void)add_ramp(2000);
+    struct fmx_fleet_stage *stage = add_stage(FMX_FLEET_STORM, 2000);
+    stage->within_ns = stage->duration_ns;
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.leaves > 5);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, true), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).is_paused);
+    loop_pause_ms(100);
+    uint64_t before = loop_look(fleet).counters.leaves;
+    loop_pause_ms(500);
+    LOOP_EQUAL(loop_look(fleet).counters.leaves, before);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, false), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_EQUAL(loop_look(fleet).counters.leaves, 2 * CLIENTS);
+    end(fleet);
+}
+
+/* A goodbye takes a while; a storm meanwhile calls nobody back who goes for good. */
+static void who_is_stopped_stays_so(void)
+{
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        world.groups[i].link.delay_ms = 200;
+        world.groups[i].reconnect = FMX_FLEET_RECONNECT_FIXED;
+        world.groups[i].reconnect_min_ms = 1;
+    }
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_STOP, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.leaves > 0);
+    LOOP_EQUAL(fmx_fleet_storm(fleet, FMX_FLEET_ALL, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_stopped, 2 * CLIENTS);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_ok, 2 * CLIENTS);
+    end(fleet);
+}
+
+/* ── looking ── */
+
+static void *look_on(void *user)
+{
+    const struct fmx_fleet *fleet = user;
+    struct fmx_fleet_snapshot seen;
+
+    do {
+        fmx_fleet_snapshot(fleet, FMX_FLEET_ALL, &seen);
+    } while (seen.hash == 0);
+    LOOP_EQUAL(seen.hash, loop_look(fleet).hash);
+    return NULL;
+}
+
+/* Anybody may look, also while somebody else stops the fleet. */
+static void snapshots_may_be_taken_while_it_stops(void)
+{
+    pthread_t thread;
+
+    begin();
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.publishes_sent > 50);
+    CU_ASSERT_FATAL(pthread_create(&thread, NULL, look_on, fleet) == 0);
+    fmx_fleet_stop(fleet);
+    pthread_join(thread, NULL);
+    end(fleet);
+}
+
+static const struct fmx_test_case cases[] = {
+    FMX_TEST_CASE(stages_may_be_shorter_than_a_look),
+    FMX_TEST_CASE(second_ramp_begins_with_its_stage),
+    FMX_TEST_CASE(ramp_does_not_wait_for_the_stopped),
+    FMX_TEST_CASE(storm_ends_before_the_next_begins),
+    FMX_TEST_CASE(pause_before_a_decided_end_only_moves_it),
+    FMX_TEST_CASE(storm_stands_still_while_paused),
+    FMX_TEST_CASE(who_is_stopped_stays_so),
+    FMX_TEST_CASE(snapshots_may_be_taken_while_it_stops),
+};
+
+int main(int argc, char **argv)
+{
+    return fmx_test_main("fleet_steering", cases, sizeof cases / sizeof cases[0], argc, argv);
+}
