@@ -21,10 +21,10 @@ csv() { printf '%b' "$1" >"$folder/devices.csv"; } # text
 refuses 'a secret without devices' "option '--secret' is about devices" conn --secret s
 refuses 'a product without secrets' 'give one of secret, secret_key and device' conn --product pk
 refuses 'two kinds of secrets' 'give one of secret' conn --product pk --secret s --secret-key k
-refuses 'a product key that is none' "product_key is 'p/k'" conn --product p/k --secret s
+refuses 'a product key that is none' "option '--product' is 'p/k'" conn --product p/k --secret s
 refuses 'a user name of a device' "option '--username' has no meaning for devices" \
     conn --product pk --secret s -u me
-refuses 'a registration without its secret' 'product_secret is missing' \
+refuses 'a registration without its secret' "option '--product-secret' is missing" \
     conn --product pk --register new
 refuses 'an answer that is none' "option '--rrpc' has no such answer" conn --rrpc ecko
 refuses 'a delay that is none' "option '--rrpc' has a bad delay" conn --rrpc delay:soon
@@ -34,8 +34,8 @@ refuses 'posts with a topic' "option '--thing-model' has a topic of its own" \
     pub --product pk --secret s --thing-model -t x
 refuses 'a property without a value' "option '--user-property' is not KEY=VALUE" \
     pub -t x --user-property a
-refuses 'properties before 5.0' 'properties.user needs version MQTT 5.0' pub -t x -V 4 --user-property a=b
-refuses 'a variable of devices' "topic is '%d'" pub -t '%d'
+refuses 'properties before 5.0' "option '--user-property' needs version MQTT 5.0" pub -t x -V 4 --user-property a=b
+refuses 'a variable of devices' "option '--topic' is '%d'" pub -t '%d'
 
 # --- files -----------------------------------------------------------------------------------
 
