@@ -124,6 +124,7 @@ static void add_head(json *root, const struct result *result)
     add_count(root, "exit_status", result->status);
     add_count(root, "signal", result->signo > 0 ? (uint64_t)result->signo : 0);
     add_switch(root, "has_planned_end", result->has_planned_end);
+    add_switch(root, "accepts_invalid", result->accepts_invalid);
     add_text(root, "limit", result_limit_name(result->limit));
     add_text(root, "limit_words", result->limit_words);
     add_switch(root, "is_valid", result->is_valid);
@@ -345,6 +346,7 @@ static void add_groups(json *root, const struct result *result)
         json *object = append_object(groups), *latencies;
         add_text(object, "name", group->name);
         add_count(object, "clients", group->clients_count);
+        add_switch(object, "is_apart", group->is_apart);
         add_counters(object, "counters", &group->counters);
         latencies = add_object(object, "latency");
         for (size_t j = 0; j < FMX_FLEET_LATENCIES; j++) {

@@ -80,6 +80,7 @@ static void read_head(struct reader *reader, json *root)
     result->status = (enum exit_status)value_count(reader, root, "exit_status", EXIT_NO_GATEWAY);
     result->signo = (int)value_count(reader, root, "signal", 127);
     result->has_planned_end = value_switch(reader, root, "has_planned_end");
+    result->accepts_invalid = value_switch(reader, root, "accepts_invalid");
     read_limit(reader, root);
     VALUE_TEXT(reader, root, "limit_words", result->limit_words);
     result->is_valid = value_switch(reader, root, "is_valid");
@@ -322,6 +323,7 @@ static void read_group(struct reader *reader, json *object, void *out_item)
 
     VALUE_TEXT(reader, object, "name", group->name);
     group->clients_count = value_number(reader, object, "clients");
+    group->is_apart = value_switch(reader, object, "is_apart");
     value_counters(reader, object, "counters", &group->counters);
     read_group_latencies(reader, object, group);
 }

@@ -371,6 +371,7 @@ static void merge_course(struct result *into, const struct result *part)
     into->last_connect_ns = most(into->last_connect_ns, part->last_connect_ns);
     into->is_finished = into->is_finished && part->is_finished;
     into->has_planned_end = into->has_planned_end || part->has_planned_end;
+    into->accepts_invalid = into->accepts_invalid && part->accepts_invalid;
     into->signo = into->signo != 0 ? into->signo : part->signo;
     add_counters(&into->counters, &part->counters);
     add_counters(&into->before_drain, &part->before_drain);
