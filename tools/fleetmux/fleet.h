@@ -48,6 +48,7 @@ struct fleet_settings {
     uint32_t retries;              /* of a first connect that fails */
     uint8_t qos;
     uint64_t limit;
+    uint64_t give_up_ns; /* sub with a limit: ends after so long without a message; 0: never */
     bool is_quiet, is_plain, wants_help; /* plain: lines, no screen */
     bool has_tls, has_ssl;               /* --tls; --ssl, which trusts anybody */
     bool has_short_ids, waits;           /* waits: nobody publishes before all are connected */

@@ -246,6 +246,7 @@ void fleet_flags_init(struct fleet_settings *settings, enum fleet_kind kind, str
     settings->port = 1883;
     settings->group.clients_count = 200;
     settings->connect_interval_ns = UINT64_C(10) * NUMBER_NS_PER_MS;
+    settings->give_up_ns = UINT64_C(60) * NUMBER_NS_PER_S;
     settings->connects_per_second = 100;
     settings->prefix = settings->kind == FLEET_PUB   ? "fleetmux_pub"
                        : settings->kind == FLEET_SUB ? "fleetmux_sub"

@@ -38,6 +38,8 @@ struct watch {
     struct fleet_serving *serving; /* NULL: nothing is served */
     struct fleet_wish wish;        /* that the fleet had no room for */
     uint64_t zero_ns;              /* of the run, on the system's clock */
+    uint64_t received;             /* at the last look at which there were more, */
+    uint64_t received_ns;          /* and when that was, since start */
     size_t rows_judged;
     bool has_screen, has_announced, is_done;
 };
@@ -131,12 +133,29 @@ static void announce_ready(struct watch *watch)
     }
 }
 
-static bool is_over(const struct watch *watch)
+/* A message that is lost never comes: who has heard some and hears no more gives up. */
+static bool gives_up(struct watch *watch)
+{
+    const struct result *result = watch->result;
+    uint64_t give_up_ns = watch->settings->give_up_ns;
+
+    if (result->counters.received != watch->received) {
+        watch->received = result->counters.received;
+        watch->received_ns = result->elapsed_ns;
+    }
+    return give_up_ns > 0 && watch->received > 0 &&
+           result->elapsed_ns - watch->received_ns >= give_up_ns;
+}
+
+static bool is_over(struct watch *watch)
 {
     uint64_t limit = watch->settings->limit;
 
-    return watch->result->is_finished || (watch->settings->kind == FLEET_SUB && limit > 0 &&
-                                          watch->result->counters.received >= limit);
+    if (watch->settings->kind != FLEET_SUB || limit == 0) {
+        return watch->result->is_finished;
+    }
+    return watch->result->is_finished || watch->result->counters.received >= limit ||
+           gives_up(watch);
 }
 
 static void show(struct watch *watch)

@@ -213,8 +213,10 @@ static enum exit_status judge(struct result *result, struct words_list *list)
         return result->find_status;
     }
     if (losses[0] != '\0') {
-        snprintf(list->text, list->bytes, "%s", losses);
-        return result->thresholds_count > 0 ? EXIT_PASS : EXIT_ABORTED;
+        bool has_thresholds = result->thresholds_count > 0;
+        snprintf(list->text, list->bytes, "%s%.200s",
+                 has_thresholds ? "all thresholds met, but " : "", losses);
+        return has_thresholds ? EXIT_PASS : EXIT_ABORTED;
     }
     praise(result, list);
     return EXIT_PASS;
