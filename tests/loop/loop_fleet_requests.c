@@ -101,20 +101,20 @@ static void plan_responders(uint8_t qos)
     responders->calls.answer = FMX_FLEET_ANSWER_ECHO;
 }
 
-/* Responders come first. */
+/* Responders come first. What the gateway's callback reads is written before its shards begin. */
 static void begin(uint8_t qos, uint32_t shards_count)
 {
     struct fmx_gateway_options options;
 
     memset(&world, 0, sizeof world);
+    plan_askers(qos);
+    plan_responders(qos);
     loop_begin();
     loop_gateway_options(&options, 2);
     options.callbacks.on_message = note_answer;
     world.gateway = loop_gateway_start(&options);
     snprintf(world.target, sizeof world.target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
     world.targets[0] = world.target;
-    plan_askers(qos);
-    plan_responders(qos);
     fmx_fleet_plan_init(&world.plan);
     world.plan.mux.log = say;
     world.plan.mux.shards_count = shards_count;
