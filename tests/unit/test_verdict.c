@@ -178,6 +178,41 @@ static void the_slower_of_two_is_the_limit(void)
     }
 }
 
+/* Seconds as they were measured, all of which suffer: threads that never sleep, and their turns. */
+static void short_turns_tell_who_has_no_time_left(void)
+{
+    static const struct second {
+        double ran, waited;
+        uint64_t turn_us; /* half of them take longer */
+        enum result_limit limit;
+    } seconds[] = {
+        {1.01, 0.00, 140, RESULT_GENERATOR_LIMITED}, /* full windows, our gateway */
+        {1.00, 0.01, 390, RESULT_GENERATOR_LIMITED},
+        {0.97, 0.00, 60, RESULT_SERVER_LIMITED},  /* one answer at a time, Mosquitto */
+        {0.60, 0.39, 140, RESULT_SERVER_LIMITED}, /* a server on the same processor */
+        {0.60, 0.39, 250, RESULT_GENERATOR_LIMITED},
+        {0.80, 0.05, 390, RESULT_SERVER_LIMITED},
+        {0.80, 0.05, 2100, RESULT_GENERATOR_LIMITED},
+        {0.30, 0.10, 9000, RESULT_SERVER_LIMITED},
+    };
+    struct result *result = result_open();
+    char words[256];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->shards_count = 1;
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        const struct second *second = &seconds[i];
+        struct result_row row = {.end_ns = 1000000000, .publishes_wanted = 1000};
+        row.counters.publishes_planned = row.counters.publishes_overdue = 1000;
+        row.cpu_ns = (uint64_t)(second->ran * 1e9);
+        row.cpu_wait_ns = (uint64_t)(second->waited * 1e9);
+        row.latency[FMX_FLEET_DRIFT] =
+            (struct fmx_latency){.count = 10, .p50_ns = second->turn_us * 1000};
+        CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, words, sizeof(words)), second->limit);
+    }
+    result_close(result);
+}
+
 static void late_by_ourselves_is_late_whatever_the_server_does(void)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -513,6 +548,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(an_overloaded_generator_is_the_limit),
     FMX_TEST_CASE(a_generator_that_does_not_read_is_the_limit),
     FMX_TEST_CASE(the_slower_of_two_is_the_limit),
+    FMX_TEST_CASE(short_turns_tell_who_has_no_time_left),
     FMX_TEST_CASE(late_by_ourselves_is_late_whatever_the_server_does),
     FMX_TEST_CASE(a_slow_server_is_not_our_lateness),
     FMX_TEST_CASE(lost_segments_are_the_network),

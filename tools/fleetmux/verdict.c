@@ -27,26 +27,27 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Own lateness counts from so much on, if it is also such a part of what answers took. */
-#define OWN_NS       (20 * NS_PER_MS)
-#define OWN_SHARE    0.25
-#define OWN_ALONE_NS (100 * NS_PER_MS) /* where there is no answer to compare with */
-#define AWAKE_SHARE  0.95              /* our threads ran or waited to run, and did not sleep, */
-#define TURN_NS      (NS_PER_MS / 5)   /* and had so much to do at each turn; */
-#define MOSTLY_SHARE 0.75              /* or did so for most of the time, */
-#define LONG_TURN_NS (2 * NS_PER_MS)   /* and had so much to do */
-#define BEHIND_SHARE 0.02              /* of what was planned in a row: it fell so far behind */
-#define BEHIND_LEAST 10.0              /* and not by a handful */
-#define UNANSWERED   0.20              /* of what was sent in a row got no answer in it */
-#define GROWTH_NS    (20 * NS_PER_MS)  /* the median answer took so much longer than before */
-#define FAILED_SHARE 0.01              /* of connects, or of open clients */
-#define RESENT_SHARE 0.01              /* of all segments */
-#define RESENT_LEAST 10
-#define SLOW_NS      (100 * NS_PER_MS) /* the 99th percentile of answers, when segments are lost */
-#define ROW_NS       (500 * NS_PER_MS) /* shorter rows say nothing */
-#define WHOLE_ROWS   5                 /* so many rows make a run worth judging as one */
-#define ROWS_SHARE   10                /* every tenth row decides, */
-#define ROWS_LEAST   3                 /* and so many at least; of fewer than ten rows one less */
-#define SEARCH_NS    (5000 * NS_PER_MS)
+#define OWN_NS        (20 * NS_PER_MS)
+#define OWN_SHARE     0.25
+#define OWN_ALONE_NS  (100 * NS_PER_MS) /* where there is no answer to compare with */
+#define AWAKE_SHARE   0.95              /* our threads ran, and neither waited nor slept, */
+#define SHORT_TURN_NS (NS_PER_MS / 10)  /* and had so much to do at each turn; */
+#define TURN_NS       (NS_PER_MS / 5)   /* or ran or waited to run, and had so much to do; */
+#define MOSTLY_SHARE  0.75              /* or did so for most of the time, */
+#define LONG_TURN_NS  (2 * NS_PER_MS)   /* and had so much to do */
+#define BEHIND_SHARE  0.02              /* of what was planned in a row: it fell so far behind */
+#define BEHIND_LEAST  10.0              /* and not by a handful */
+#define UNANSWERED    0.20              /* of what was sent in a row got no answer in it */
+#define GROWTH_NS     (20 * NS_PER_MS)  /* the median answer took so much longer than before */
+#define FAILED_SHARE  0.01              /* of connects, or of open clients */
+#define RESENT_SHARE  0.01              /* of all segments */
+#define RESENT_LEAST  10
+#define SLOW_NS       (100 * NS_PER_MS) /* the 99th percentile of answers, when segments are lost */
+#define ROW_NS        (500 * NS_PER_MS) /* shorter rows say nothing */
+#define WHOLE_ROWS    5                 /* so many rows make a run worth judging as one */
+#define ROWS_SHARE    10                /* every tenth row decides, */
+#define ROWS_LEAST    3                 /* and so many at least; of fewer than ten rows one less */
+#define SEARCH_NS     (5000 * NS_PER_MS)
 
 /* ── words ── */
 
@@ -204,21 +205,23 @@ static bool is_late(const struct fmx_latency *latency, struct writer *writer)
     return lags || drifts;
 }
 
-static double awake_ns(const struct result_row *row)
-{
-    return (double)(row->cpu_ns + row->cpu_wait_ns);
-}
+struct share {
+    double ran;
+    double awake; /* ran, or waited to run */
+};
 
 /* Over two rows: threads say now and then how much time they have had. */
-static double awake_share(const struct view *view)
+static struct share share_of_time(const struct view *view)
 {
+    static const struct result_row nothing;
+    const struct result_row *before = view->before != NULL ? view->before : &nothing;
     uint32_t threads = view->result->shards_count > 0 ? view->result->shards_count : 1;
-    uint64_t begin_ns = view->before != NULL ? view->before->begin_ns : view->row->begin_ns;
+    uint64_t begin_ns = view->before != NULL ? before->begin_ns : view->row->begin_ns;
     double all_ns = (double)(view->row->end_ns - begin_ns) * threads;
-    double share =
-        (awake_ns(view->row) + (view->before != NULL ? awake_ns(view->before) : 0)) / all_ns;
+    double ran = (double)(view->row->cpu_ns + before->cpu_ns) / all_ns;
+    double awake = ran + (double)(view->row->cpu_wait_ns + before->cpu_wait_ns) / all_ns;
 
-    return share < 1 ? share : 1;
+    return (struct share){.ran = ran < 1 ? ran : 1, .awake = awake < 1 ? awake : 1};
 }
 
 /*
@@ -231,15 +234,18 @@ static double awake_share(const struct view *view)
 static bool is_out_of_time(const struct view *view, struct writer *writer)
 {
     const struct fmx_latency *drift = &view->row->latency[FMX_FLEET_DRIFT];
-    double awake = awake_share(view);
+    struct share share = share_of_time(view);
+    uint64_t turn_ns = share.ran >= AWAKE_SHARE      ? SHORT_TURN_NS
+                       : share.awake >= AWAKE_SHARE  ? TURN_NS
+                       : share.awake >= MOSTLY_SHARE ? LONG_TURN_NS
+                                                     : UINT64_MAX;
 
-    if (drift->count == 0 || drift->p50_ns < TURN_NS || awake < MOSTLY_SHARE ||
-        (awake < AWAKE_SHARE && drift->p50_ns < LONG_TURN_NS)) {
+    if (drift->count == 0 || drift->p50_ns < turn_ns) {
         return false;
     }
     say(writer, "every other turn of our threads took %s or longer (drift.p50)",
         words_time(drift->p50_ns).text);
-    say_share(writer, awake, "of the time they ran or waited to run");
+    say_share(writer, share.awake, "of the time they ran or waited to run");
     return true;
 }
 
@@ -533,7 +539,7 @@ static void say_rows(const struct result *result, const struct tally *tally,
                      enum result_limit limit, struct writer *writer)
 {
     size_t last = tally->last[limit];
-    char words[160];
+    char words[sizeof(result->limit_words)];
 
     verdict_row(result, &result->rows[last], last > 0 ? &result->rows[last - 1] : NULL, words,
                 sizeof(words));
