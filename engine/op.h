@@ -24,6 +24,7 @@ enum fmx_op {
     FMX_OP_CLOSE,
     FMX_OP_CLOSE_ORPHAN, /* a descriptor that never had a slot */
     FMX_OP_WAKE,         /* another thread rang the bell */
+    FMX_OP_TICK,         /* the role asked for it */
 };
 
 static inline uint64_t fmx_op_pack(enum fmx_op op, uint32_t slot_index, uint32_t generation)

@@ -46,8 +46,9 @@ struct fmx_ring {
     int bell_fd;
     uint64_t bell_value; /* where the kernel puts what it read from the bell */
     uint64_t enters;
-    unsigned headers_used; /* since the last submission */
-    bool needs_get_events; /* DEFER_TASKRUN: completions appear only when we enter */
+    unsigned headers_used;         /* since the last submission */
+    struct __kernel_timespec tick; /* is read at submission */
+    bool needs_get_events;         /* DEFER_TASKRUN: completions appear only when we enter */
     struct header headers[HEADERS];
 };
 
@@ -306,6 +307,18 @@ void fmx_ring_prep_send(struct fmx_ring *ring, uint32_t file, const struct iovec
     header->message = (struct msghdr){.msg_iov = header->parts, .msg_iovlen = parts_count};
     io_uring_prep_sendmsg(entry, (int)file, &header->message, (unsigned)flags);
     entry->flags |= IOSQE_FIXED_FILE;
+    set_tag(entry, tag);
+}
+
+void fmx_ring_prep_tick(struct fmx_ring *ring, uint64_t due_ns, uint64_t tag)
+{
+    struct io_uring_sqe *entry = next_entry(ring);
+
+    ring->tick = (struct __kernel_timespec){
+        .tv_sec = (long long)(due_ns / 1000000000ull),
+        .tv_nsec = (long long)(due_ns % 1000000000ull),
+    };
+    io_uring_prep_timeout(entry, &ring->tick, 0, IORING_TIMEOUT_ABS);
     set_tag(entry, tag);
 }
 

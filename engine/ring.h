@@ -76,6 +76,12 @@ enum fmx_status fmx_ring_open_socket(struct fmx_ring *ring, uint32_t file, int f
                                      const struct sockaddr *source, socklen_t source_bytes,
                                      bool linger_zero, int *out_errno) FMX_MUST_USE;
 
+/*
+ * Completes at `due_ns` of fmx_ring_now's clock, like a peer's bytes that arrive then: behind all
+ * that was ready before. So it is taken as late as they are. Once between two submissions.
+ */
+void fmx_ring_prep_tick(struct fmx_ring *ring, uint64_t due_ns, uint64_t tag);
+
 /* Submits what has been filled in, without waiting. */
 void fmx_ring_submit(struct fmx_ring *ring);
 

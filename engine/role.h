@@ -39,6 +39,8 @@ struct fmx_role {
     void (*on_release)(struct fmx_conn *conn);
     /* A timer of kind FMX_TIMER_ROLE is due. */
     void (*on_timer)(struct fmx_shard *shard, struct fmx_timer *timer);
+    /* What the role asked for with FMX_OP_TICK; NULL if it never does. */
+    void (*on_tick)(struct fmx_shard *shard);
     /* A message from another shard or a caller. Owned pointers in it are now the role's. */
     void (*on_message)(struct fmx_shard *shard, struct fmx_msg *message);
     /* Once a turn, after all of the above and before what was queued is sent. */

@@ -290,6 +290,9 @@ static void dispatch(struct fmx_shard *shard, const struct fmx_completion *compl
     case FMX_OP_ACCEPT:
         on_accept(shard, completion);
         break;
+    case FMX_OP_TICK:
+        shard->options->role->on_tick(shard);
+        break;
     case FMX_OP_WAKE:
     case FMX_OP_CLOSE_ORPHAN:
         break;

@@ -274,12 +274,32 @@ static void note_backlogs(struct fmx_fleet_shard *fleet)
     }
 }
 
+static void ask_for_tick(struct fmx_fleet_shard *fleet)
+{
+    struct fmx_ring *ring = fleet->shard->ring;
+
+    fleet->tick_ns = fmx_ring_now(ring) + FMX_FLEET_WATCH_NS;
+    fmx_ring_prep_tick(ring, fleet->tick_ns, fmx_op_pack(FMX_OP_TICK, 0, 0));
+}
+
+/*
+ * A tick stands in line with what peers have sent, in the kernel and in our turn. A timer of our
+ * own would not: the kernel hands over a little of that line at a time, so turns can be short while
+ * the line is long.
+ */
+static void on_tick(struct fmx_shard *shard)
+{
+    struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
+
+    fmx_fleet_measure(fleet->crews[0], FMX_FLEET_DRIFT, fleet->tick_ns, fmx_ring_now(shard->ring));
+    ask_for_tick(fleet);
+}
+
 static void watch(struct fmx_fleet_shard *fleet)
 {
     struct fmx_fleet *whole = fleet->fleet;
     uint64_t now_ns = fleet->shard->now_ns;
 
-    fmx_fleet_measure(fleet->crews[0], FMX_FLEET_DRIFT, fleet->watch.due_ns, now_ns);
     if (fleet->shard->index == 0) {
         fmx_fleet_direct(fleet);
     }
@@ -379,7 +399,7 @@ static void on_message(struct fmx_shard *shard, struct fmx_msg *message)
     if (shard->index == 0) {
         fmx_fleet_direct_begin(fleet);
     }
-    fleet->watch.due_ns = shard->now_ns;
+    ask_for_tick(fleet);
     watch(fleet);
 }
 
@@ -419,6 +439,7 @@ static const struct fmx_role fleet_role = {
     .on_close = fmx_fleet_client_closed,
     .on_release = on_release,
     .on_timer = on_timer,
+    .on_tick = on_tick,
     .on_message = on_message,
     .on_turn = on_turn,
     .discard = discard,

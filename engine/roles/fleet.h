@@ -270,6 +270,7 @@ struct fmx_fleet_shard {
     uint32_t connecting_max;
     struct fmx_timer watch; /* looks at clocks, stages and the end, every FMX_FLEET_WATCH_NS */
     uint32_t watches;
+    uint64_t tick_ns;    /* when the tick is due that measures FMX_FLEET_DRIFT */
     uint32_t stage_seen; /* stages that this shard has begun, counted */
     uint64_t flows_left; /* flows that will have more messages */
     uint64_t unacked;    /* over all clients */

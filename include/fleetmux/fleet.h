@@ -371,7 +371,7 @@ struct fmx_fleet_plan {
     X(REQUEST_RAW, request_raw, "sent request to its answer")                                      \
     X(LAG, lag, "planned to sent where nothing but this program was in the way")                   \
     X(BLOCKED, blocked, "planned to sent where the server was: window, queue, no connection")      \
-    X(DRIFT, drift, "how late each shard's own clock tick came")
+    X(DRIFT, drift, "how late a shard takes what has arrived, as its own ticks see it")
 
 enum fmx_fleet_latency {
 #define FMX_FLEET_LATENCY_ENUM(NAME, name, words) FMX_FLEET_##NAME,

@@ -178,12 +178,12 @@ static void the_slower_of_two_is_the_limit(void)
     }
 }
 
-/* Seconds as they were measured, all of which suffer: threads that never sleep, and their turns. */
-static void short_turns_tell_who_has_no_time_left(void)
+/* All of these seconds suffer: threads that never sleep, and what waits for them. */
+static void what_waits_for_us_tells_who_has_no_time_left(void)
 {
     static const struct second {
         double ran, waited;
-        uint64_t turn_us; /* half of them take longer */
+        uint64_t line_us; /* half of what arrives waits longer */
         enum result_limit limit;
     } seconds[] = {
         {1.01, 0.00, 140, RESULT_GENERATOR_LIMITED}, /* full windows, our gateway */
@@ -207,7 +207,7 @@ static void short_turns_tell_who_has_no_time_left(void)
         row.cpu_ns = (uint64_t)(second->ran * 1e9);
         row.cpu_wait_ns = (uint64_t)(second->waited * 1e9);
         row.latency[FMX_FLEET_DRIFT] =
-            (struct fmx_latency){.count = 10, .p50_ns = second->turn_us * 1000};
+            (struct fmx_latency){.count = 10, .p50_ns = second->line_us * 1000};
         CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, words, sizeof(words)), second->limit);
     }
     result_close(result);
@@ -548,7 +548,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(an_overloaded_generator_is_the_limit),
     FMX_TEST_CASE(a_generator_that_does_not_read_is_the_limit),
     FMX_TEST_CASE(the_slower_of_two_is_the_limit),
-    FMX_TEST_CASE(short_turns_tell_who_has_no_time_left),
+    FMX_TEST_CASE(what_waits_for_us_tells_who_has_no_time_left),
     FMX_TEST_CASE(late_by_ourselves_is_late_whatever_the_server_does),
     FMX_TEST_CASE(a_slow_server_is_not_our_lateness),
     FMX_TEST_CASE(lost_segments_are_the_network),

@@ -286,7 +286,7 @@ static void print_latencies(FILE *out, const struct fleet_view *view)
         const char *words = fmx_fleet_latency_words(latency);
         char name[NAME_BYTES], text[LABEL_BYTES];
         snprintf(text, sizeof(text), "Time from %s", words);
-        if (strstr(words, " to ") == NULL) { /* "how late each shard's own clock tick came" */
+        if (strstr(words, " to ") == NULL) { /* "how late a shard takes what has arrived …" */
             snprintf(text, sizeof(text), "Time: %s", words);
         }
         snprintf(name, sizeof(name), PREFIX "%s_latency_seconds", fmx_fleet_latency_name(latency));

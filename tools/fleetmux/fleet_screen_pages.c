@@ -183,7 +183,7 @@ void page_keys(int bottom)
         "A latency counts from the planned time; raw, from the sending, as tools do that "
         "let a late server hide.",
         "lag: how late messages left though nothing but this program was in the way; "
-        "drift: how late its clock ticked; waited: time ready, and without a processor.",
+        "drift: how long what arrived waited; waited: time without a processor, but ready.",
     };
     int line = 4;
 

@@ -31,10 +31,10 @@
 #define OWN_SHARE     0.25
 #define OWN_ALONE_NS  (100 * NS_PER_MS) /* where there is no answer to compare with */
 #define AWAKE_SHARE   0.95              /* our threads ran, and neither waited nor slept, */
-#define SHORT_TURN_NS (NS_PER_MS / 10)  /* and had so much to do at each turn; */
-#define TURN_NS       (NS_PER_MS / 5)   /* or ran or waited to run, and had so much to do; */
+#define SHORT_LINE_NS (NS_PER_MS / 10)  /* and what arrived waited so long; */
+#define LINE_NS       (NS_PER_MS / 5)   /* or they ran or waited to run, and so long; */
 #define MOSTLY_SHARE  0.75              /* or did so for most of the time, */
-#define LONG_TURN_NS  (2 * NS_PER_MS)   /* and had so much to do */
+#define LONG_LINE_NS  (2 * NS_PER_MS)   /* and so long */
 #define BEHIND_SHARE  0.02              /* of what was planned in a row: it fell so far behind */
 #define BEHIND_LEAST  10.0              /* and not by a handful */
 #define UNANSWERED    0.20              /* of what was sent in a row got no answer in it */
@@ -196,7 +196,7 @@ static bool is_late(const struct fmx_latency *latency, struct writer *writer)
             words_time(lag->p99_ns).text);
     }
     if (drifts) {
-        say(writer, "every other clock tick came %s late or later (drift.p50)",
+        say(writer, "half of what arrived waited %s or longer for us (drift.p50)",
             words_time(drift->p50_ns).text);
     }
     if ((lags || drifts) && answer_ns > 0) {
@@ -228,22 +228,22 @@ static struct share share_of_time(const struct view *view)
  * Do answers wait for us to read them? Then windows are full, and it looks as if the server were
  * slow. That threads never sleep is no proof alone: with one answer at a time they have the most to
  * do for each, and beside a busy server on the same processor they wait for most of their time. Who
- * has more to do than time finds much of it at each turn, and a clock tick waits for a turn: half
- * of the ticks come at once where turns are short, however often others take the processor.
+ * has more to do than time lets wait what arrives, and ticks with it; half of them come at once where
+ * there is no line, however often others take the processor.
  */
 static bool is_out_of_time(const struct view *view, struct writer *writer)
 {
     const struct fmx_latency *drift = &view->row->latency[FMX_FLEET_DRIFT];
     struct share share = share_of_time(view);
-    uint64_t turn_ns = share.ran >= AWAKE_SHARE      ? SHORT_TURN_NS
-                       : share.awake >= AWAKE_SHARE  ? TURN_NS
-                       : share.awake >= MOSTLY_SHARE ? LONG_TURN_NS
+    uint64_t line_ns = share.ran >= AWAKE_SHARE      ? SHORT_LINE_NS
+                       : share.awake >= AWAKE_SHARE  ? LINE_NS
+                       : share.awake >= MOSTLY_SHARE ? LONG_LINE_NS
                                                      : UINT64_MAX;
 
-    if (drift->count == 0 || drift->p50_ns < turn_ns) {
+    if (drift->count == 0 || drift->p50_ns < line_ns) {
         return false;
     }
-    say(writer, "every other turn of our threads took %s or longer (drift.p50)",
+    say(writer, "half of what arrived waited %s or longer for our threads (drift.p50)",
         words_time(drift->p50_ns).text);
     say_share(writer, share.awake, "of the time they ran or waited to run");
     return true;
