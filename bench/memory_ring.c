@@ -351,6 +351,12 @@ void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns)
     let_go(ring);
 }
 
+bool fmx_ring_get_more(struct fmx_ring *ring)
+{
+    (void)ring; /* nothing is deferred */
+    return false;
+}
+
 unsigned fmx_ring_reap(struct fmx_ring *ring, struct fmx_completion *out, unsigned max)
 {
     size_t left = ring->completions.count - ring->reaped;

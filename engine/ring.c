@@ -31,6 +31,7 @@
 
 #define SUBMISSIONS 4096u
 #define COMPLETIONS 65536u
+#define SLICE       16u /* the kernel runs about twenty at a time */
 #define HEADERS     256u
 
 #define CMD_GETSOCKOPT 2u /* SOCKET_URING_OP_GETSOCKOPT of the kernel's header */
@@ -48,6 +49,7 @@ struct fmx_ring {
     uint64_t enters;
     unsigned headers_used;         /* since the last submission */
     struct __kernel_timespec tick; /* is read at submission */
+    bool has_more;                 /* deferred work was kept back */
     bool needs_get_events;         /* DEFER_TASKRUN: completions appear only when we enter */
     struct header headers[HEADERS];
 };
@@ -62,8 +64,8 @@ struct fmx_ring {
  *   SUBMIT_ALL      one bad entry does not keep the rest of a batch behind
  */
 static const unsigned flag_sets[] = {
-    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-        IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+        IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE |
         IORING_SETUP_SUBMIT_ALL,
 };
@@ -368,8 +370,19 @@ void fmx_ring_submit(struct fmx_ring *ring)
     ring->headers_used = 0;
 }
 
+/* Was the slice a full one, and is there more? What has come since says nothing: it can wait. */
+static void note_slice(struct fmx_ring *ring, unsigned completions_before)
+{
+    unsigned flags = IO_URING_READ_ONCE(*ring->uring.sq.kflags);
+    unsigned ready = io_uring_cq_ready(&ring->uring);
+
+    ring->has_more = (flags & IORING_SQ_TASKRUN) != 0 && ready >= completions_before + SLICE;
+}
+
 void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns)
 {
+    unsigned before = io_uring_cq_ready(&ring->uring) + io_uring_sq_ready(&ring->uring);
+
     ring->enters++;
     ring->headers_used = 0;
     if (wait_ns == 0 || io_uring_cq_ready(&ring->uring) > 0) {
@@ -378,6 +391,7 @@ void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns)
         } else {
             (void)io_uring_submit(&ring->uring);
         }
+        note_slice(ring, before);
         return;
     }
     struct io_uring_cqe *first;
@@ -387,6 +401,7 @@ void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns)
     };
     (void)io_uring_submit_and_wait_timeout(&ring->uring, &first, 1,
                                            wait_ns == FMX_RING_FOREVER ? NULL : &limit, NULL);
+    note_slice(ring, before);
 }
 
 static struct fmx_completion completion_of(const struct io_uring_cqe *cqe)
@@ -418,6 +433,19 @@ unsigned fmx_ring_reap(struct fmx_ring *ring, struct fmx_completion *out, unsign
     }
     io_uring_cq_advance(&ring->uring, count);
     return count;
+}
+
+bool fmx_ring_get_more(struct fmx_ring *ring)
+{
+    if (!ring->has_more) {
+        return false;
+    }
+    unsigned before = io_uring_cq_ready(&ring->uring);
+    fmx_ring_give_flush(ring);
+    ring->enters++;
+    (void)io_uring_get_events(&ring->uring);
+    note_slice(ring, before);
+    return true;
 }
 
 void fmx_ring_wake(struct fmx_ring *ring)

@@ -91,6 +91,12 @@ void fmx_ring_enter(struct fmx_ring *ring, uint64_t wait_ns);
 /* Takes up to `max` completions out of the ring. */
 unsigned fmx_ring_reap(struct fmx_ring *ring, struct fmx_completion *out, unsigned max);
 
+/*
+ * Has the kernel kept deferred work back? Then runs the next slice of it: there is more to take.
+ * Submits nothing.
+ */
+bool fmx_ring_get_more(struct fmx_ring *ring);
+
 /* Makes a waiting fmx_ring_enter return, with a completion tagged FMX_OP_WAKE. Any thread. */
 void fmx_ring_wake(struct fmx_ring *ring);
 

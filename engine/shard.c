@@ -302,6 +302,10 @@ static void dispatch(struct fmx_shard *shard, const struct fmx_completion *compl
     }
 }
 
+/*
+ * All that was ready, not one slice of it: else a busy shard would send in each turn and hardly read,
+ * until a long line makes up for it with larger reads.
+ */
 static void take_completions(struct fmx_shard *shard)
 {
     struct fmx_completion batch[COMPLETIONS_BATCH];
@@ -313,7 +317,7 @@ static void take_completions(struct fmx_shard *shard)
             dispatch(shard, &batch[i]);
         }
         taken += count;
-        if (count < COMPLETIONS_BATCH) {
+        if (count < COMPLETIONS_BATCH && !fmx_ring_get_more(shard->ring)) {
             break;
         }
     }
