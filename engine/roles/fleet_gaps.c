@@ -240,11 +240,12 @@ void fmx_gaps_take(struct fmx_gaps *gaps, uint32_t *set, uint64_t number)
 }
 
 /* What hangs to the left is turned up, until the first range is on top. */
-uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end)
+uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end, uint64_t *out_beyond)
 {
     uint32_t top = *set;
     uint64_t count = 0;
 
+    *out_beyond = 0;
     while (top != NONE) {
         struct fmx_gap *gap = gap_at(gaps, top);
         uint32_t next = gap->left;
@@ -253,7 +254,9 @@ uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end)
             gap_at(gaps, next)->right = top;
         } else {
             uint64_t last = end_of(gap) < end ? end_of(gap) : end;
-            count += last > first_of(gap) ? last - first_of(gap) : 0;
+            uint64_t below = last > first_of(gap) ? last - first_of(gap) : 0;
+            count += below;
+            *out_beyond += end_of(gap) - first_of(gap) - below;
             next = gap->right;
             give_place(gaps, top);
         }

@@ -38,8 +38,8 @@ bool fmx_gaps_has(const struct fmx_gaps *gaps, uint32_t set, uint64_t number);
 /* Takes out a number that is in it. Room for one range has been reserved. */
 void fmx_gaps_take(struct fmx_gaps *gaps, uint32_t *set, uint64_t number);
 
-/* Empties it; returns how many numbers below `end` were in it. */
-uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end);
+/* Empties it; returns how many numbers below `end` were in it, and how many from there on. */
+uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end, uint64_t *out_beyond);
 
 /* Asserts that the set is sound; returns how many numbers are in it. */
 uint64_t fmx_gaps_check(const struct fmx_gaps *gaps, uint32_t set);

@@ -92,7 +92,7 @@ static inline bool fmx_track_is_of_before(const struct fmx_fleet_track *track,
 
 /* ── fleet_track.c ── */
 
-/* Puts a track's numbers below `end` into the sums; the track is empty then. */
+/* Puts what came, and what is missing below `end`, into the sums; the track is empty then. */
 void fmx_track_close(struct fmx_fleet_ledger *ledger, struct fmx_fleet_sums *sums,
                      struct fmx_fleet_track *track, uint64_t end);
 

@@ -349,6 +349,8 @@ static void forged_numbers_are_no_losses(void)
     fleet_world_flow(publisher, 0)->sequence = 5;
     CU_ASSERT(fmx_ledger_settle_shards(&world.fleet, world.shards, world.shards_count));
     CU_ASSERT_EQUAL(world.fleet.deliveries_lost, 4);
+    CU_ASSERT_EQUAL(world.fleet.deliveries_expected,
+                    FLEET_WORLD_SUM(&world, 1, received_once) + world.fleet.deliveries_lost);
     fleet_world_close(&world);
 }
 
