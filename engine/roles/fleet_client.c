@@ -468,7 +468,9 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
 /* An acknowledgement of the wrong kind for its identifier is the server's mistake. */
 static bool is_kind_of_tag(const struct fmx_packet *packet, uint64_t tag)
 {
-    return (packet->kind == FMX_SUBACK) == fmx_flow_tag_is_subscribe(tag);
+    bool is_subscribe = tag != FMX_FLEET_TAG_ANSWER && fmx_flow_tag_is_subscribe(tag);
+
+    return packet->kind == (is_subscribe ? FMX_SUBACK : FMX_PUBACK);
 }
 
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag)
@@ -491,14 +493,12 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         break;
     case FMX_SUBACK:
     case FMX_PUBACK:
-        if (tag == FMX_FLEET_TAG_ANSWER && packet->kind == FMX_PUBACK) {
-            break; /* of an answer, which nobody waits for */
-        }
+    case FMX_UNSUBACK: /* nobody unsubscribes: it has taken another's identifier */
         if (!is_kind_of_tag(packet, tag)) {
             fmx_conn_close(conn, FMX_PEER_ACK);
         } else if (packet->kind == FMX_SUBACK) {
             on_suback(conn, &packet->suback, tag);
-        } else {
+        } else if (tag != FMX_FLEET_TAG_ANSWER) { /* for those nobody waits */
             fmx_fleet_on_puback(conn, &packet->ack, tag);
         }
         break;

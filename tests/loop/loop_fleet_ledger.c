@@ -1,9 +1,13 @@
 /*
- * loop_fleet_ledger — what a man in the middle loses, repeats and swaps is counted exactly
+ * loop_fleet_ledger — what a man in the middle loses, repeats and swaps is counted exactly, and so
+ * is what a server acknowledges with a packet of the wrong kind
  */
 #include "tests/loop/mitm.h"
 #include "tests/loop/support.h"
 #include "tests/support/seed.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define PAIRS    40u
 #define MESSAGES 100u /* of each publisher */
@@ -123,12 +127,102 @@ static void all_at_once_are_told_apart(void)
     }
 }
 
+/* ── the wrong kind of acknowledgement ── */
+
+/* One client, whose server is the test; its CONNECT has come. */
+struct by_hand {
+    int listener;
+    int fd;
+    struct fmx_fleet *fleet;
+    struct loop_packet packet;
+};
+
+static void by_hand_begin(struct by_hand *by_hand, struct loop_plan *plan)
+{
+    uint16_t port = loop_fixed_port();
+
+    by_hand->listener = loop_listen(port);
+    by_hand->fleet = loop_fleet(plan, port);
+    by_hand->fd = accept(by_hand->listener, NULL, NULL);
+    CU_ASSERT_FATAL(by_hand->fd >= 0 && loop_receive(by_hand->fd, &by_hand->packet));
+    CU_ASSERT_EQUAL_FATAL(by_hand->packet.head, 0x10);
+}
+
+/* Up to the client's next message; its identifier. */
+static uint16_t by_hand_hear(struct by_hand *by_hand)
+{
+    const uint8_t *body = by_hand->packet.body;
+
+    do {
+        CU_ASSERT_FATAL(loop_receive(by_hand->fd, &by_hand->packet));
+    } while (by_hand->packet.head >> 4 != 3);
+    CU_ASSERT_EQUAL_FATAL(by_hand->packet.head, 0x32);
+    size_t at = 2 + ((size_t)body[0] << 8 | body[1]);
+    return (uint16_t)(body[at] << 8 | body[at + 1]);
+}
+
+/* The client closes, and says why. */
+static void by_hand_end(struct by_hand *by_hand)
+{
+    LOOP_WAIT(loop_look(by_hand->fleet).counters.connections_lost == 1);
+    struct fmx_fleet_snapshot seen = loop_look(by_hand->fleet);
+    LOOP_EQUAL(seen.causes_count, 1);
+    CU_ASSERT_EQUAL(seen.causes[0].status, FMX_PEER_ACK);
+    LOOP_EQUAL(seen.counters.publishes_outstanding, 0);
+    LOOP_EQUAL(seen.counters.publishes_unacked, seen.counters.publishes_sent);
+    close(by_hand->fd);
+    close(by_hand->listener);
+    loop_fleet_end(by_hand->fleet);
+}
+
+static void unsuback_acknowledges_no_message(void)
+{
+    static const uint8_t connack[] = {0x20, 2, 0, 0};
+    static struct by_hand by_hand;
+    struct loop_plan plan;
+
+    loop_begin();
+    loop_plan(&plan, 1, "one");
+    plan.group.version = FMX_MQTT_311;
+    plan.publish.topic = "t";
+    plan.publish.qos = 1;
+    plan.publish.messages_max = 1;
+    by_hand_begin(&by_hand, &plan);
+    CU_ASSERT(loop_send(by_hand.fd, connack, sizeof connack));
+    uint16_t id = by_hand_hear(&by_hand);
+    const uint8_t unsuback[] = {0xb0, 2, (uint8_t)(id >> 8), (uint8_t)id};
+    CU_ASSERT(loop_send(by_hand.fd, unsuback, sizeof unsuback));
+    by_hand_end(&by_hand);
+}
+
+static void suback_acknowledges_no_answer(void)
+{
+    static const uint8_t said[] = {0x20, 3,  0, 0, 0, /* and a request to "q", answered on "r" */
+                                   0x32, 10, 0, 1, 'q', 0, 7, 4, 8, 0, 1, 'r'};
+    static struct by_hand by_hand;
+    struct loop_plan plan;
+
+    loop_begin();
+    loop_plan(&plan, 1, "one");
+    plan.group.version = FMX_MQTT_50;
+    plan.group.calls.answer = FMX_FLEET_ANSWER_ECHO;
+    by_hand_begin(&by_hand, &plan);
+    CU_ASSERT(loop_send(by_hand.fd, said, sizeof said));
+    uint16_t id = by_hand_hear(&by_hand);
+    LOOP_EQUAL(loop_look(by_hand.fleet).counters.calls_answered, 1);
+    const uint8_t suback[] = {0x90, 4, (uint8_t)(id >> 8), (uint8_t)id, 0, 0};
+    CU_ASSERT(loop_send(by_hand.fd, suback, sizeof suback));
+    by_hand_end(&by_hand);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(nothing_is_counted_that_was_not_done),
     FMX_TEST_CASE(loss_is_counted_to_the_last_message),
     FMX_TEST_CASE(duplicates_are_counted),
     FMX_TEST_CASE(reordering_is_neither_loss_nor_duplicate),
     FMX_TEST_CASE(all_at_once_are_told_apart),
+    FMX_TEST_CASE(unsuback_acknowledges_no_message),
+    FMX_TEST_CASE(suback_acknowledges_no_answer),
 };
 
 int main(int argc, char **argv)
