@@ -199,6 +199,8 @@ struct fmx_fleet_flow {
     uint32_t blocked; /* of the overdue ones, the oldest: they wait for the server, not for us */
 };
 
+static_assert(sizeof(struct fmx_fleet_flow) <= 40, "what a topic of a client costs");
+
 /* A team's clients on one shard. */
 struct fmx_fleet_crew {
     const struct fmx_fleet_team *team;
@@ -309,7 +311,7 @@ struct fmx_fleet_part {
     bool is_subscribed : 1;
     bool has_registered : 1; /* the next connection follows at once */
     bool is_leaving : 1;     /* we end it: no loss */
-    bool is_kept : 1;        /* the server had kept its session */
+    bool is_kept : 1;        /* the server had kept its session, and messages with it */
     bool lacks_filters : 1;  /* one was refused */
     bool has_manners : 1;   /* not honest ones: no answer is waited for, and no connect counts it */
     uint64_t aliases_known; /* alias p + 1 stands for the topic of publish p */

@@ -430,6 +430,17 @@ static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, ui
 
 /* ── packets ── */
 
+/* Of QoS 0 a session that is kept need not have what came while its client was away. */
+static bool keeps_messages(const struct fmx_fleet_group *group)
+{
+    for (size_t i = 0; i < group->subscribes_count; i++) {
+        if (group->subscribes[i].qos > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
 {
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
@@ -449,7 +460,7 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
     fleet->connecting--;
     enter_state(client, FMX_CLIENT_OPEN);
     if (client->was_open) {
-        part->is_kept = connack->session_present;
+        part->is_kept = connack->session_present && keeps_messages(&crew->team->plan);
         fmx_fleet_track_return(client, part->is_kept);
     }
     client->was_open = true;

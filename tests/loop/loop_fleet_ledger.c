@@ -27,7 +27,7 @@ struct world {
 static struct world world;
 
 /* Publishers speak to the gateway, subscribers through the man in the middle, and come first. */
-static struct fmx_fleet *begin(const struct mitm_plan *plan)
+static void prepare(const struct mitm_plan *plan)
 {
     loop_begin();
     memset(&world, 0, sizeof world);
@@ -67,7 +67,6 @@ static struct fmx_fleet *begin(const struct mitm_plan *plan)
     world.plan.groups_count = 2;
     world.plan.stages = world.stages;
     world.plan.stages_count = 3;
-    return loop_fleet_start(&world.plan);
 }
 
 static void end(struct fmx_fleet *fleet)
@@ -79,8 +78,8 @@ static void end(struct fmx_fleet *fleet)
 
 static void cheat(const struct mitm_plan *plan)
 {
-    struct fmx_fleet *fleet = begin(plan);
-
+    prepare(plan);
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     LOOP_WAIT(loop_look(fleet).finished);
     fmx_fleet_stop(fleet);
     struct mitm_done done = mitm_done(world.mitm);
@@ -125,6 +124,31 @@ static void all_at_once_are_told_apart(void)
     for (uint64_t seed = 10; seed < LOOP_SIZE(15u, 12u); seed++) {
         cheat(&(struct mitm_plan){.seed = seed, .lost = 80, .repeated = 80, .swapped = 80});
     }
+}
+
+/* ── coming back ── */
+
+/* Their sessions are kept, but nobody has to keep messages of QoS 0 for them. */
+static void what_comes_at_qos_0_while_one_is_away_is_not_lost(void)
+{
+    prepare(&(struct mitm_plan){.seed = 6});
+    world.groups[0].targets = world.to_gateway;
+    world.groups[0].version = FMX_MQTT_311;
+    world.groups[0].clean = false;
+    world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[0].reconnect_min_ms = world.groups[0].reconnect_max_ms = 200;
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
+    LOOP_WAIT(loop_look(fleet).counters.received > PAIRS);
+    CU_ASSERT_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.connects_ok == 3 * PAIRS);
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+    LOOP_EQUAL(seen.publishes_sent, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.deliveries_lost, 0);
+    LOOP_EQUAL(seen.deliveries_expected, seen.received_once);
+    CU_ASSERT(seen.received_once < PAIRS * MESSAGES);
+    end(fleet);
 }
 
 /* ── the wrong kind of acknowledgement ── */
@@ -221,6 +245,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(duplicates_are_counted),
     FMX_TEST_CASE(reordering_is_neither_loss_nor_duplicate),
     FMX_TEST_CASE(all_at_once_are_told_apart),
+    FMX_TEST_CASE(what_comes_at_qos_0_while_one_is_away_is_not_lost),
     FMX_TEST_CASE(unsuback_acknowledges_no_message),
     FMX_TEST_CASE(suback_acknowledges_no_answer),
 };
