@@ -251,6 +251,15 @@ static void names_of_people_are_escaped_and_told_apart(void)
     CU_ASSERT(strstr(text, "{group=\"a\\\"b\\\\c\\nd?{}\"} ") != NULL);
     CU_ASSERT(strstr(text, "{group=\"a\\\"b\\\\c\\nd?{} (group 2)\"} ") != NULL);
     CU_ASSERT(strstr(text, "scenario=\"\xc3\xa4,=\\\"\"") != NULL);
+    CU_ASSERT_FATAL(result->groups_count >= 3);
+    for (size_t i = 0; i < 3; i++) { /* the third one's name is what the second would get */
+        snprintf(result->groups[i].name, sizeof(result->groups[i].name), "twice%s",
+                 i < 2 ? "" : " (group 2)");
+    }
+    CU_ASSERT(fleet_view_copy(view, result));
+    print(view);
+    CU_ASSERT(strstr(text, "{group=\"twice (group 2)\"} ") != NULL);
+    CU_ASSERT(strstr(text, "{group=\"twice (group 2) (group 2)\"} ") != NULL);
     result_close(result);
     fleet_view_close(view);
 }

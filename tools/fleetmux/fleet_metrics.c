@@ -180,17 +180,30 @@ static const struct sample samples[] = {
 _Static_assert(SAMPLES_COUNT + 1 == sizeof(struct fmx_fleet_counters) / sizeof(uint64_t),
                "a counter of fleet.h has no metric");
 
-/* Two groups may have one name, or one that was cut: the later one gets its number. */
-static void name_group(const struct result *result, size_t index, char out_name[LABEL_BYTES])
+static bool is_named(const struct result *result, size_t groups_count, const char *name)
 {
-    const char *name = result->groups[index].name;
-
-    snprintf(out_name, LABEL_BYTES, "%s", name);
-    for (size_t i = 0; i < index; i++) {
+    for (size_t i = 0; i < groups_count; i++) {
         if (strcmp(result->groups[i].name, name) == 0) {
-            snprintf(out_name, LABEL_BYTES, "%s (group %zu)", name, index + 1);
+            return true;
         }
     }
+    return false;
+}
+
+/*
+ * Two groups may have one name, or one that was cut: the later one gets its number, once more if
+ * somebody has called a third one so. That ends: names are shorter than labels.
+ */
+static void name_group(const struct result *result, size_t index, char out_name[LABEL_BYTES])
+{
+    size_t bytes = (size_t)snprintf(out_name, LABEL_BYTES, "%s", result->groups[index].name);
+
+    if (!is_named(result, index, out_name)) {
+        return;
+    }
+    do {
+        bytes += (size_t)snprintf(out_name + bytes, LABEL_BYTES - bytes, " (group %zu)", index + 1);
+    } while (is_named(result, result->groups_count, out_name));
 }
 
 static void print_groups(FILE *out, const struct result *result)
