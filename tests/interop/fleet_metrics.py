@@ -275,13 +275,14 @@ def the_socket_has_the_same(run):
         b'{"id":1,"do":"status"}', b'{"id":"a","do":"rate","value":3}', b"", b"{", b"[]",
         b'{"do":"rate"}', b'{"do":"rate","value":"x"}', b'{"do":"rate","value":[]}',
         b'{"do":"storm","value":1.5}', b'{"do":"strom"}', b'{"do":"status","value":1}',
+        b'{"do":"' + b"x" * 63 + "\u00fc".encode() + b'"}', # is quoted, and cut within a letter
         b'{"do":"pause","now":1}', b'{"do":"pause","value":2}', b'{"do":"resume"}',
         b'{"id":"' + b"x" * 300 + b'","do":"status"}')
     check("each line has its answer", [answer["ok"] for answer in answers],
-          [True, True] + [False] * 10 + [True, False])
+          [True, True] + [False] * 11 + [True, False])
     check("with its id", [answer["id"] for answer in answers[:3]], [1, "a", None])
     check("errors name the field", [re.match("(line|field [a-z]+): ", answer["error"]) is not None
-                                    for answer in answers if not answer["ok"]], [True] * 11)
+                                    for answer in answers if not answer["ok"]], [True] * 12)
     check("what the status has", {"state", "clients", "messages", "recent", "verdict"}
           <= set(answers[0]), True)
     check("rate is in force", wait_until(lambda: run.value("fleetmux_fleet_rate_ratio") == 3), True)

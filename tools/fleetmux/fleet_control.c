@@ -13,6 +13,7 @@
  */
 #include "tools/fleetmux/control.h"
 #include "tools/fleetmux/fleet_serving.h"
+#include "tools/fleetmux/result_file.h"
 
 #include <json-c/json.h>
 
@@ -116,16 +117,19 @@ static void say(struct connection *connection, json_object *answer)
     connection->said_ms = clock_ms();
 }
 
-/* NULL `error`: it went well. */
+/* NULL `error`: it went well. What it quotes may be cut within a character. */
 static json_object *begin_answer(json_object *id, const char *error)
 {
     json_object *answer = json_object_new_object();
+    char *clean = error != NULL ? result_file_clean(error) : NULL;
 
     json_object_object_add(answer, "id", json_object_get(id));
     json_object_object_add(answer, "ok", json_object_new_boolean(error == NULL));
     if (error != NULL) {
-        json_object_object_add(answer, "error", json_object_new_string(error));
+        json_object_object_add(answer, "error",
+                               json_object_new_string(clean != NULL ? clean : "no memory"));
     }
+    free(clean);
     return answer;
 }
 
