@@ -192,6 +192,55 @@ static void causes_come_with_hints_and_a_search_with_its_steps(void)
     CU_ASSERT(says("step 6: 47,568/s asked for, 47,570/s reached, 17.8 ms: holds\n"));
 }
 
+static void groups_tell_which_of_them_is_unlike_the_others(void)
+{
+    struct result *result = fake_result("full", 0);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    CU_ASSERT_FATAL(result->groups_count > 1);
+    result->causes_count = 0;
+    struct result_group *slow = &result->groups[1];
+    slow->clients_count = 1;
+    slow->counters = (struct fmx_fleet_counters){.received = 202, .deliveries_lost = 6000};
+    memset(slow->latency, 0, sizeof(slow->latency));
+    slow->latency[FMX_FLEET_DELIVERY] = (struct fmx_latency){.count = 202, .p99_ns = 46100000000};
+    result->groups[0].is_apart = true;
+    tell(result);
+    CU_ASSERT(says("trucks: 1 client, 202 received, 6,000 never came, delivery p99 46.1 s\n"));
+    CU_ASSERT(says("groups      cars: "));
+    CU_ASSERT(says("misbehaving by plan"));
+    tell(fake_result("conn", 0));
+    CU_ASSERT_PTR_NULL(strstr(text, "groups"));
+    result = crowded();
+    result->thresholds_count = result->causes_count = 0;
+    tell(result); /* as many as have room, behind latencies and before steps */
+    CU_ASSERT(lines_count() <= LINES_MAX);
+}
+
+static void what_was_not_measured_is_not_told(void)
+{
+    struct result *result = fake_result("conn", 0);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->latency[FMX_FLEET_LAG] = (struct fmx_latency){0};
+    result->clients_count = 10;
+    tell(result);
+    CU_ASSERT(says("generator   drift p99 "));
+    CU_ASSERT_PTR_NULL(strstr(text, "each)"));
+    result = fake_result("full", 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->counters.received = result->counters.deliveries_expected = 0;
+    result->counters.calls_received = 5;
+    tell(result);
+    CU_ASSERT_PTR_NULL(strstr(text, "\nreceived "));
+    result = fake_result("find", 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    snprintf(result->words, sizeof(result->words), "%s", result->find_words);
+    tell(result);
+    CU_ASSERT_PTR_NULL(strstr(text, "search      p99"));
+    CU_ASSERT(says("search      step 1: "));
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(never_more_than_thirty_lines),
     FMX_TEST_CASE(a_crowded_run_is_cut_and_says_so),
@@ -201,6 +250,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(latencies_have_percentiles_and_raw_ones_below),
     FMX_TEST_CASE(thresholds_are_told_with_what_was_measured),
     FMX_TEST_CASE(causes_come_with_hints_and_a_search_with_its_steps),
+    FMX_TEST_CASE(groups_tell_which_of_them_is_unlike_the_others),
+    FMX_TEST_CASE(what_was_not_measured_is_not_told),
 };
 
 int main(int argc, char **argv)

@@ -73,6 +73,14 @@ static uint64_t stage_left_ns(const struct result *result)
     return progress < 0.02 || progress >= 1 ? 0 : (uint64_t)(gone / progress * (1 - progress));
 }
 
+/* Where a stage's end has no time: a ramp ends with its last answer, a stop when all have left. */
+static const char *open_end(const struct result *result)
+{
+    bool ends_by_itself = result->stage + 1 < result->stages_count || result->has_planned_end;
+
+    return ends_by_itself ? "until all of it is done" : "until it is stopped";
+}
+
 static void put_stage(const struct result *result)
 {
     int column = 1, end = canvas_columns() - 1;
@@ -88,7 +96,7 @@ static void put_stage(const struct result *result)
         canvas_put(2, column + 2, end - column - 2, LOOK_PLAIN,
                    "over: what is under way is waited for");
     } else if (result->stage_progress < 0) {
-        canvas_put(2, column + 2, end - column - 2, LOOK_DIM, "until it is stopped");
+        canvas_put(2, column + 2, end - column - 2, LOOK_DIM, open_end(result));
     } else {
         char right[64];
         uint64_t left_ns = stage_left_ns(result);

@@ -3,9 +3,9 @@
  *
  * Why it is so:   the first line answers the question, the rest gives the reasons, and all of it is
  *                 on one terminal and in one mail. Rows without a figure are left out. Thresholds,
- *                 steps, causes and latencies may be many: what always stands takes its lines
- *                 first, and these share the rest. A run that is invalid says so on each line,
- *                 since lines are cut out and mailed
+ *                 steps, causes, latencies and groups may be many: what always stands takes its
+ *                 lines first, and these share the rest, groups last. A run that is invalid says
+ *                 so on each line, since lines are cut out and mailed
  * Invariants:     (1) never more than LINES_MAX lines  (2) the verdict is the first of them
  * Memory:         static, some 50 KB
  * Threads:        one
@@ -23,7 +23,8 @@
 
 #define LINES_MAX   30
 #define LINE_BYTES  320
-#define COLUMNS_MAX 100 /* of a line with two things in it */
+#define COLUMNS_MAX 100   /* of a line with two things in it */
+#define CLIENTS_MIN 1000u /* of so many the process's own memory is no large part of a client's */
 #define NO_END      SIZE_MAX
 
 /* Lines that are said; `count` goes on where they have no room. */
@@ -178,7 +179,9 @@ static void say_received(const struct result *result, struct block *block)
     const struct fmx_fleet_counters *now = &result->counters;
     bool is_checked = now->deliveries_expected > 0;
 
-    if (!tell_has_filters(result)) {
+    bool has_calls = now->calls_received + now->requests_answered + now->requests_timeout > 0;
+
+    if (!tell_has_filters(result) || (has_calls && now->received == 0 && !is_checked)) {
         return;
     }
     say(block, "%-11s %s", "received", words_count(now->received).text);
@@ -219,14 +222,17 @@ static void say_self(const struct result *result, struct block *block)
     struct tell_health health;
 
     tell_health(result, true, &health);
-    say(block, "%-11s lag p99 %s", "generator", words_time(health.lag_p99_ns).text);
-    say_more(block, ", drift p99 %s", words_time(health.drift_p99_ns).text);
+    say(block, "%-11s ", "generator");
+    if (result->latency[FMX_FLEET_LAG].count > 0) { /* something had to be sent */
+        say_more(block, "lag p99 %s, ", words_time(health.lag_p99_ns).text);
+    }
+    say_more(block, "drift p99 %s", words_time(health.drift_p99_ns).text);
     say_more(block, ", cpu %" PRIu32 " x %s", result->shards_count, tell_share(health.cpu).text);
     if (health.wait >= 0) {
         say_more(block, ", waited %s", tell_share(health.wait).text);
     }
     say_more(block, ", %s", words_bytes(health.rss_bytes).text);
-    if (health.bytes_per_client > 0) {
+    if (health.bytes_per_client > 0 && result->clients_count >= CLIENTS_MIN) {
         say_more(block, " (%s each)", words_bytes(health.bytes_per_client).text);
     }
     say(block, "%-11s %" PRIu64, "seed", result->seed);
@@ -305,7 +311,7 @@ static void say_steps(const struct result *result, size_t room, struct block *bl
 {
     size_t count = result->steps_count;
 
-    if (result->find_words[0] != '\0') {
+    if (result->find_words[0] != '\0' && strcmp(result->find_words, result->words) != 0) {
         say(block, "%-11s %s", "search", result->find_words);
     }
     size_t first = 0;
@@ -348,6 +354,51 @@ static void say_causes(const struct result *result, size_t room, struct block *b
     say_rest(block, "causes", count - shown, "causes");
 }
 
+/* Where one group is unlike the others, the figures of all hide it. */
+static void say_group(struct block *block, const struct result_group *group)
+{
+    static const struct {
+        enum fmx_fleet_latency latency;
+        const char *label;
+    } told[] = {{FMX_FLEET_PUBACK, "PUBACK"},
+                {FMX_FLEET_REQUEST, "request"},
+                {FMX_FLEET_DELIVERY, "delivery"}};
+    const struct fmx_fleet_counters *now = &group->counters;
+
+    say(block, "%-11s %s: %s client%s%s", once(block, "groups"), group->name,
+        words_count(group->clients_count).text, group->clients_count == 1 ? "" : "s",
+        group->is_apart ? ", misbehaving by plan" : "");
+    say_count(block, now->clients_lost, "lost");
+    say_count(block, now->clients_failed, "failed");
+    say_count(block, now->publishes_sent, "sent");
+    say_count(block, now->publishes_unacked, "unacked");
+    say_count(block, now->requests_timeout, "answered too late or never");
+    say_count(block, now->calls_received, "calls received");
+    say_count(block, now->received, "received");
+    say_count(block, now->deliveries_lost, "never came");
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        const struct fmx_latency *latency = &group->latency[told[i].latency];
+        if (latency->count > 0) {
+            say_more(block, ", %s p99 %s", told[i].label, words_time(latency->p99_ns).text);
+        }
+    }
+}
+
+static void say_groups(const struct result *result, size_t room, struct block *block)
+{
+    size_t count = result->groups_count > 1 ? result->groups_count : 0, shown = count;
+
+    if (count > room) { /* the last line tells how many are missing */
+        shown = room > 0 ? room - 1 : 0;
+    }
+    for (size_t i = 0; i < shown; i++) {
+        say_group(block, &result->groups[i]);
+    }
+    if (room > 0) {
+        say_rest(block, "groups", count - shown, "groups");
+    }
+}
+
 /* ── all of it ── */
 
 typedef void (*sayer)(const struct result *result, size_t room, struct block *block);
@@ -359,11 +410,11 @@ struct share {
     struct block block;
 };
 
-enum { LATENCIES, THRESHOLDS, STEPS, CAUSES, SHARES_COUNT };
+enum { LATENCIES, GROUPS, THRESHOLDS, STEPS, CAUSES, SHARES_COUNT };
 
 static void share_room(const struct result *result, struct share *shares, size_t room)
 {
-    static const int order[SHARES_COUNT] = {THRESHOLDS, CAUSES, LATENCIES, STEPS};
+    static const int order[SHARES_COUNT] = {THRESHOLDS, CAUSES, LATENCIES, GROUPS, STEPS};
 
     for (int i = 0; i < SHARES_COUNT; i++) {
         struct share *share = &shares[i];
@@ -415,6 +466,7 @@ void fleet_summary_print(const struct result *result, FILE *out)
     static struct block head, tail;
     static struct share shares[SHARES_COUNT] = {
         [LATENCIES] = {.say = say_latencies, .least = 5},
+        [GROUPS] = {.say = say_groups, .least = 0},
         [THRESHOLDS] = {.say = say_thresholds, .least = 3},
         [STEPS] = {.say = say_steps, .least = 2},
         [CAUSES] = {.say = say_causes, .least = 3},

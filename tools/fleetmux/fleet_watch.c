@@ -126,10 +126,11 @@ static void announce_ready(struct watch *watch)
     }
     watch->has_announced = true;
     if (!watch->settings->is_quiet && !watch->has_screen) {
+        FILE *out = fleet_files_use_stdout(watch->settings) ? stderr : stdout;
         fleet_progress_end();
-        printf("ready clients %" PRIu32 " seconds %.3f\n", result->clients_count,
-               (double)result->ready_ns / 1e9);
-        fflush(stdout);
+        fprintf(out, "ready clients %" PRIu32 " seconds %.3f\n", result->clients_count,
+                (double)result->ready_ns / 1e9);
+        fflush(out);
     }
 }
 
