@@ -303,8 +303,8 @@ static void dispatch(struct fmx_shard *shard, const struct fmx_completion *compl
 }
 
 /*
- * All that was ready, not one slice of it: else a busy shard would send in each turn and hardly read,
- * until a long line makes up for it with larger reads.
+ * All that was ready, not one slice of it: else a busy shard would send in each turn and hardly
+ * read, until a long line makes up for it with larger reads.
  */
 static void take_completions(struct fmx_shard *shard)
 {

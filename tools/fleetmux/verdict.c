@@ -228,8 +228,8 @@ static struct share share_of_time(const struct view *view)
  * Do answers wait for us to read them? Then windows are full, and it looks as if the server were
  * slow. That threads never sleep is no proof alone: with one answer at a time they have the most to
  * do for each, and beside a busy server on the same processor they wait for most of their time. Who
- * has more to do than time lets wait what arrives, and ticks with it; half of them come at once where
- * there is no line, however often others take the processor.
+ * has more to do than time lets wait what arrives, and ticks with it; half of them come at once
+ * where there is no line, however often others take the processor.
  */
 static bool is_out_of_time(const struct view *view, struct writer *writer)
 {
