@@ -161,11 +161,54 @@ static enum fmx_status allowed_cpus(struct fmx_mux *mux)
     return mux->cpus_count > 0 ? FMX_OK : add_cpu(mux, 0);
 }
 
+/* Whether the kernel lets a thread of ours run there; it stays where it may run now. */
+static bool may_use(int cpu, const cpu_set_t *now)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    bool may = sched_setaffinity(0, sizeof(set), &set) == 0 || errno != EINVAL;
+    (void)sched_setaffinity(0, sizeof(*now), now);
+    return may;
+}
+
+/* A processor that is not there, or not this process's, is a mistake, and not to be found out by
+ * each thread. */
+static enum fmx_status check_cpus(const struct fmx_mux *mux, const char *text, char *error,
+                                  size_t error_bytes)
+{
+    cpu_set_t now;
+    unsigned first = CPU_SETSIZE, last = 0;
+
+    CPU_ZERO(&now);
+    if (sched_getaffinity(0, sizeof(now), &now) < 0) {
+        return FMX_OK;
+    }
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        first = CPU_ISSET(cpu, &now) && first == CPU_SETSIZE ? cpu : first;
+        last = CPU_ISSET(cpu, &now) ? cpu : last;
+    }
+    for (uint32_t i = 0; i < mux->cpus_count; i++) {
+        if (!CPU_ISSET((size_t)mux->cpus[i], &now) && !may_use(mux->cpus[i], &now)) {
+            snprintf(error, error_bytes,
+                     "cpus is '%.100s': there is no processor %d for this process; write such from "
+                     "%u to %u",
+                     text, mux->cpus[i], first, last);
+            return FMX_E_OPTION;
+        }
+    }
+    return FMX_OK;
+}
+
 static enum fmx_status find_cpus(struct fmx_mux *mux, const char *text, char *error,
                                  size_t error_bytes)
 {
     enum fmx_status status = text == NULL ? allowed_cpus(mux) : parse_cpus(mux, text);
 
+    if (status == FMX_OK && text != NULL) {
+        return check_cpus(mux, text, error, error_bytes);
+    }
     if (status == FMX_E_OPTION) {
         snprintf(error, error_bytes, "cpus is '%s': write processor numbers such as 0 or 0-3,6",
                  text);

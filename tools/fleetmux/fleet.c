@@ -196,9 +196,7 @@ static int check_only(void)
     fleet_progress_begin(settings.is_quiet);
     enum fmx_status opened = fmx_fleet_open(&settings.plan, &fleet, error, sizeof(error));
     if (opened != FMX_OK) {
-        fleet_plan_words(&settings, error, sizeof(error));
-        fprintf(stderr, "fleetmux fleet: %s\n", error[0] != '\0' ? error : fmx_status_text(opened));
-        return opened == FMX_E_OPTION ? EXIT_USAGE : EXIT_NO_START;
+        return fleet_plan_say_refused(&settings, opened, error, sizeof(error));
     }
     fmx_fleet_close(fleet);
     return EXIT_PASS;

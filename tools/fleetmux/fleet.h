@@ -68,8 +68,13 @@ void fleet_flags_init(struct fleet_settings *settings, enum fleet_kind kind, str
 /* fleet_plan.c: makes settings->plan whole. False: set->error. One plan at a time. */
 bool fleet_plan_make(struct fleet_settings *settings, struct flag_set *set);
 
-/* fleet_plan_words.c: the library's error about a plan; a field of it becomes its option. */
+/* fleet_plan_words.c: the library's error about a plan; a field of it becomes its option, or its
+ * place in the scenario. */
 void fleet_plan_words(const struct fleet_settings *settings, char *words, size_t words_bytes);
+
+/* The library could not open the plan: says why. The exit status. */
+int fleet_plan_say_refused(const struct fleet_settings *settings, enum fmx_status status,
+                           char *words, size_t words_bytes);
 
 /* The plan as a whole, before a name is resolved or a file is read; a scenario was looked at with
  * its lines. False: set->error says what is wrong. */

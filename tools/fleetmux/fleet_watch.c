@@ -294,8 +294,7 @@ static int begin(struct watch *watch)
         fmx_fleet_open(&watch->settings->plan, &watch->fleet, error, sizeof(error));
 
     if (status != FMX_OK) {
-        fleet_plan_words(watch->settings, error, sizeof(error));
-        return could_not("open the fleet", status, error);
+        return fleet_plan_say_refused(watch->settings, status, error, sizeof(error));
     }
     watch->result->shards_count = fmx_fleet_shards_count(watch->fleet);
     watch->recorder = recorder_open(watch->fleet, &watch->settings->plan, watch->result);

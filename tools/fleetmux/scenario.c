@@ -318,6 +318,7 @@ struct locator {
     const yaml_node_t *node; /* the nearest one so far */
     char key[256];           /* what a file calls it */
     size_t used;
+    bool is_missing; /* the key is known, and does not stand in the file */
 };
 
 static void add_name(struct locator *locator, const char *name)
@@ -427,6 +428,7 @@ static bool locate(struct locator *locator, const struct scenario_level *level)
             follow_index(locator, key->level == &scenario_group);
         }
         if (bytes > 0 && *locator->rest != '.') {
+            locator->is_missing = value == NULL;
             return true;
         }
         locator->rest += bytes > 0 ? 1 : 0;
@@ -442,16 +444,44 @@ static bool locate(struct locator *locator, const struct scenario_level *level)
 }
 
 /* The library's words behind the place that they are about. */
+static void say_place(const struct scenario_reader *reader, const struct locator *locator,
+                      bool is_known, const char *words)
+{
+    snprintf(reader->error, reader->error_bytes, "%s:%zu:%zu: %s%s%s%s", reader->path,
+             locator->node->start_mark.line + 1, locator->node->start_mark.column + 1,
+             is_known ? "key '" : "", is_known ? locator->key : "", is_known ? "'" : "",
+             is_known ? locator->rest : words);
+}
+
 static bool refuse_plan(struct scenario_reader *reader, const char *words, yaml_node_t *root)
 {
     struct locator locator = {.reader = reader, .rest = words, .node = root};
     bool is_known = locate(&locator, &scenario_top);
 
-    snprintf(reader->error, reader->error_bytes, "%s:%zu:%zu: %s%s%s%s", reader->path,
-             locator.node->start_mark.line + 1, locator.node->start_mark.column + 1,
-             is_known ? "key '" : "", is_known ? locator.key : "", is_known ? "'" : "",
-             is_known ? locator.rest : words);
+    say_place(reader, &locator, is_known, words);
     return false;
+}
+
+bool scenario_words(struct scenario *scenario, const char *path, char *words, size_t words_bytes)
+{
+    char said[FLAG_ERROR_BYTES], of_mux[FLAG_ERROR_BYTES];
+    struct scenario_reader reader = {
+        .path = path, .scenario = scenario, .error = said, .error_bytes = sizeof(said)};
+    yaml_node_t *root = yaml_document_get_root_node(&scenario->memory->document);
+    struct locator locator = {.reader = &reader, .rest = words, .node = root};
+
+    bool is_known = locate(&locator, &scenario_top);
+    if (!is_known && locator.node == root) { /* the mux names its own fields without a path */
+        snprintf(of_mux, sizeof(of_mux), "mux.%s", words);
+        locator.rest = of_mux;
+        is_known = locate(&locator, &scenario_top);
+    }
+    if (locator.node == root || locator.is_missing) {
+        return false;
+    }
+    say_place(&reader, &locator, is_known, words);
+    snprintf(words, words_bytes, "%s", said);
+    return true;
 }
 
 /* ── the whole ── */

@@ -37,6 +37,12 @@ struct scenario *scenario_open(const char *path, const struct scenario_hosts *ho
 void scenario_close(struct scenario *scenario);
 
 /*
+ * What the library says when it opens the plan, which begins with a field: the place in the file
+ * `path` instead. False: the file has nothing there, and words are as before.
+ */
+bool scenario_words(struct scenario *scenario, const char *path, char *words, size_t words_bytes);
+
+/*
  * Writes a plan as a scenario: what differs from its default. Secrets are written as they are, and
  * names of files from the root on. Of the plan's mux options shards, cpus and pin are written; how
  * the plan is shared among processes is not. Result: text to be freed, or NULL with error.

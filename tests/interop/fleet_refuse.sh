@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# fleet_refuse.sh COMMAND: wrong input is refused before anything starts, with exit status 1 and
+# words that name the option, or the file with line and key. Nothing listens, and nothing is asked.
+
+command=$(realpath "$1")
+# shellcheck source=tests/interop/interop.sh
+. "$(dirname "$0")/interop.sh"
+
+cd "$folder" || exit 1
+
+refuses() { # what, words, arguments of `fleet`...
+    local what=$1 words=$2
+    shift 2
+    timeout 60 "$command" fleet "$@" >out 2>err
+    check "$what: exit status" $? 1
+    check_has "$what: says so" "$(cat err)" "$words"
+    check "$what: nothing has started" "$(grep -c '^ready' out)" 0
+}
+
+# ── files of TLS ──
+
+printf 'no PEM\n' >bad.pem
+for kind in conn 'check conn'; do
+    # shellcheck disable=SC2086 # two words
+    set -- $kind
+    refuses "$kind: authorities that are not there" \
+        "option '--cafile': 'gone.pem' cannot be read: No such file" "$@" -c 1 --cafile gone.pem
+    refuses "$kind: authorities that are none" "option '--cafile': 'bad.pem' holds no certificate" \
+        "$@" -c 1 --cafile bad.pem
+    refuses "$kind: a certificate that is not there" \
+        "option '--cert': 'gone.crt' cannot be read: No such file" "$@" -c 1 --insecure \
+        --cert gone.crt --key gone.key
+    refuses "$kind: a certificate of one client that is not there" \
+        "option '--cert-template': client 1: '1.crt' cannot be read" "$@" -c 2 --insecure \
+        --cert-template %i.crt --key-template %i.key
+    refuses "$kind: a log that cannot be written" \
+        "option '--tls-key-log': 'no/log' cannot be written" "$@" -c 1 --insecure \
+        --tls-key-log no/log
+    refuses "$kind: a key that is no key" "option '--psk" "$@" -c 1 --psk given --psk-identity x \
+        --psk-key xyz
+done
+
+scenario() { # name, text of the second group
+    printf 'groups:\n- clients: 1\n- name: cars\n  clients: 2\n  %b\n' "$2" >"$1.yaml"
+}
+scenario ca 'tls:\n    cafile: gone.pem'
+scenario cert 'tls: {insecure: true, cert: bad.pem, key: gone.key}'
+scenario each 'tls: {insecure: true, cert: "%i.crt", key: "%i.key"}'
+for kind in run check; do
+    refuses "$kind: authorities of a scenario" \
+        "ca.yaml:6:13: key 'groups[1].tls.cafile': 'gone.pem' cannot be read" "$kind" ca.yaml
+    refuses "$kind: a certificate of a scenario" \
+        "cert.yaml:5:31: key 'groups[1].tls.cert': 'bad.pem' holds no certificate" "$kind" cert.yaml
+    refuses "$kind: a certificate of one client of a scenario" \
+        "each.yaml:5:31: key 'groups[1].tls.cert': client 1: '1.crt' cannot be read" \
+        "$kind" each.yaml
+done
+
+# ── processors ──
+
+printf 'groups:\n- clients: 1\ncpus: 0,999\n' >cpus.yaml
+for kind in run check; do
+    refuses "$kind: processors of a scenario that are not there" \
+        "cpus.yaml:3:7: key 'cpus' is '0,999': there is no processor 999 for this process; write" \
+        "$kind" cpus.yaml
+    refuses "$kind: an option that overrules the scenario's processors" \
+        "option '--cpus' is '998': there is no processor 998" "$kind" cpus.yaml --cpus 998
+done
+refuses 'processors that are not there' "option '--cpus' is '0-999': there is no processor" \
+    conn -c 1 --cpus 0-999
+check_has 'the range is said' "$(cat err)" ' from '
+
+finish
