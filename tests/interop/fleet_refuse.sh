@@ -70,4 +70,48 @@ refuses 'processors that are not there' "option '--cpus' is '0-999': there is no
     conn -c 1 --cpus 0-999
 check_has 'the range is said' "$(cat err)" ' from '
 
+# ── parts of a run ──
+
+for part in 1 2 3; do # against nobody: a result all the same
+    timeout 60 "$command" fleet conn -p 1 -c 6 -R 0 --duration 1 --quiet --accept-invalid \
+        --shard "$part/3" --json "part-$part.json" >out 2>err
+    check "part $part of a run" $? 4
+done
+
+report() { timeout 60 "$command" report "$@" >out 2>err; } # arguments...
+
+refuses_report() { # what, words, arguments...
+    local what=$1 words=$2
+    shift 2
+    report "$@"
+    check "$what: exit status" $? 1
+    check_has "$what: says so" "$(cat err)" "$words"
+    check "$what: nothing is printed" "$(cat out)" ''
+}
+
+report part-{2,3,1}.json --merge whole.json
+check 'all parts are put together, and judged' "$? $(cat err)" '4 '
+report whole.json
+check 'the whole is whole' "$? $(cat err)" '4 '
+report part-2.json
+check 'a part is shown with a note' "$? $(cat err)" \
+    "0 fleetmux report: 'part-2.json': 1 of 3 parts; missing: 1, 3"
+rm whole.json
+refuses_report 'two of three parts' '2 of 3 parts; missing: 2. Name' part-1.json part-3.json
+refuses_report 'two of three parts to merge' '2 of 3 parts; missing: 1. Name' part-2.json part-3.json \
+    --merge whole.json
+refuses_report 'one of three parts to merge' '1 of 3 parts; missing: 1, 3. Name' part-2.json \
+    --merge whole.json
+refuses_report 'a part twice' 'are the same: part 1 of 3 of one run; leave one out' \
+    part-1.json part-1.json part-2.json part-3.json
+cp part-1.json again.json
+refuses_report 'a part twice, to merge' 'are the same: part 1 of 3' part-{1,2,3}.json again.json \
+    --merge whole.json
+check 'what was refused has left no file' "$(ls whole.json 2>/dev/null)" ''
+
+grep -v '"publishes_sent"' part-1.json >cut.json
+refuses_report 'a counter less' "publishes_sent': is missing; a whole number is expected" cut.json
+sed 's/"seed": [0-9]*/"seed": 18446744073709551616/' part-1.json >large.json
+refuses_report 'a number of more than 64 bits' "behind 'seed'; 0 to 18446744073709551615" large.json
+
 finish

@@ -409,7 +409,7 @@ static void identify(struct player *player)
     const struct story *story = player->story;
     struct result *result = player->result;
 
-    snprintf(result->version, sizeof(result->version), "0.1.0");
+    snprintf(result->version, sizeof(result->version), "%s", fmx_version_string());
     snprintf(result->verb, sizeof(result->verb), "%s", story->verb);
     snprintf(result->name, sizeof(result->name), "%s", story->scenario);
     snprintf(result->host, sizeof(result->host), "testbed");

@@ -366,6 +366,34 @@ static void what_is_no_part_of_the_same_run_is_refused(void)
     close_split(&split);
 }
 
+static void missing_parts_are_named(void)
+{
+    struct result *result = fake_result("full", 3);
+    uint32_t have[] = {0, 2};
+    char words[64];
+
+    CU_ASSERT_FATAL(result != NULL);
+    result->parts_count = 3;
+    result->parts_merged = 1;
+    result->part = 1;
+    result_missing_parts(result, words, sizeof(words));
+    CU_ASSERT_STRING_EQUAL(words, "1, 3");
+    result->parts = have;
+    result->parts_merged = 2;
+    result_missing_parts(result, words, sizeof(words));
+    CU_ASSERT_STRING_EQUAL(words, "2");
+    result->parts_count = 65536;
+    result_missing_parts(result, words, sizeof(words));
+    CU_ASSERT_STRING_EQUAL(words, "2, 4, 5, 6, 7, 8, 9, 10 and 65526 more");
+    result->parts = NULL;
+    result->part = 0;
+    result->parts_merged = 1;
+    result->parts_count = 1;
+    result_missing_parts(result, words, sizeof(words));
+    CU_ASSERT_STRING_EQUAL(words, "");
+    result_close(result);
+}
+
 static void a_part_that_ended_early_keeps_its_counters(void)
 {
     struct split split;
@@ -396,6 +424,12 @@ static const struct {
     {"\"schema\": 1,", "", "before 0.2"},
     {"\"seed\": 1,", "", "key 'seed': is missing"},
     {"\"seed\": 1", "\"seed\": -1", "key 'seed': is out of range"},
+    {"\"seed\": 1", "\"seed\": 18446744073709551616", "out of range at byte"},
+    {"\"seed\": 1", "\"seed\": 18446744073709551616", ", behind 'seed'; 0 to"},
+    {"\"seed\": 1", "\"seed\": 99999999999999999999999", "behind 'seed'"},
+    {"\"seed\": 1", "\"seed\": -99999999999999999999999", "behind 'seed'"},
+    {"\"seed\": 1", "\"seed\": -18446744073709551615", "key 'seed': is out of range"},
+    {"[0,1000000000,", "[0,18446744073709551616,", "behind 'data'"},
     {"\"seed\": 1", "\"seed\": 1.5", "key 'seed': is a number; a whole number"},
     {"\"seed\": 1", "\"seed\": [1]", "key 'seed': is an array"},
     {"\"is_valid\": true", "\"is_valid\": 1", "key 'is_valid'"},
@@ -492,6 +526,63 @@ static void bad_files_are_refused_with_their_key(void)
     check_bad("{\"program\":\"fleetmux\",\"schema\":1}", 33, "key 'version': is missing");
     CU_ASSERT(result_read(path_of("none.json").text, error, sizeof(error)) == NULL);
     CU_ASSERT(strstr(error, "cannot be read: No such file") != NULL);
+}
+
+/* Cuts the line of a key out, in the section that begins with `section`, or everywhere. */
+static char *without(const char *text, const char *section, const char *key)
+{
+    char *copy = strdup(text);
+
+    CU_ASSERT_FATAL(copy != NULL);
+    char *at = section != NULL ? strstr(copy, section) : copy;
+    CU_ASSERT_FATAL(at != NULL);
+    while ((at = strstr(at, key)) != NULL) {
+        char *begin = at, *end = strchr(at, '\n');
+        while (begin[-1] != '\n') {
+            begin--;
+        }
+        memmove(begin, end + 1, strlen(end + 1) + 1);
+        at = begin;
+        if (section != NULL) {
+            break;
+        }
+    }
+    return copy;
+}
+
+static void a_counter_is_in_all_lists_or_in_none_of_an_older_file(void)
+{
+    static const char key[] = "\"publishes_sent\": ";
+    char *sound = sound_file(), *cut;
+    char own[64];
+
+    cut = without(sound, "\n  \"counters\"", key);
+    check_bad(cut, strlen(cut), "key 'counters.publishes_sent': is missing; a whole number");
+    free(cut);
+    cut = without(sound, "\n  \"before_drain\"", key);
+    check_bad(cut, strlen(cut), "key 'before_drain.publishes_sent': is missing");
+    free(cut);
+    cut = without(sound, "\n  \"groups\"", key);
+    check_bad(cut, strlen(cut), "key 'groups[0].counters.publishes_sent': is missing");
+    free(cut);
+    cut = without(sound, "\n  \"groups\"", "\"p99_ns\": ");
+    check_bad(cut, strlen(cut), ".p99_ns': is missing");
+    free(cut);
+
+    cut = without(sound, NULL, key);
+    snprintf(own, sizeof(own), "\"version\": \"%s\"", fmx_version_string());
+    check_bad(cut, strlen(cut), "publishes_sent': is missing");
+    char *older = replaced(cut, own, "\"version\": \"0.0.9\""); /* which did not have it yet */
+    struct path path = path_of("older.json");
+    put(path.text, older, strlen(older));
+    struct result *result = result_read(path.text, error, sizeof(error));
+    CU_ASSERT_FATAL(result != NULL);
+    CU_ASSERT_EQUAL(result->counters.publishes_sent, 0);
+    CU_ASSERT(result->counters.connects_ok > 0);
+    result_close(result);
+    free(older);
+    free(cut);
+    free(sound);
 }
 
 /* Whatever is read can be shown. */
@@ -718,8 +809,10 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(numbers_of_64_bits_and_odd_texts_survive),
     FMX_TEST_CASE(merged_parts_are_the_whole_in_any_order),
     FMX_TEST_CASE(what_is_no_part_of_the_same_run_is_refused),
+    FMX_TEST_CASE(missing_parts_are_named),
     FMX_TEST_CASE(a_part_that_ended_early_keeps_its_counters),
     FMX_TEST_CASE(bad_files_are_refused_with_their_key),
+    FMX_TEST_CASE(a_counter_is_in_all_lists_or_in_none_of_an_older_file),
     FMX_TEST_CASE(mutated_files_are_refused_or_shown),
     FMX_TEST_CASE(csv_has_as_many_cells_in_each_line),
     FMX_TEST_CASE(hdr_lines_rise_to_the_maximum),

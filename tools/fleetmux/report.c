@@ -4,7 +4,8 @@
  * Why it is so:   the same files are parts of one run or runs to compare, and they know themselves
  *                 which: what has the same seed, scenario and number of parts, and another part, is
  *                 put together; all else is compared. What was put together is judged anew, by the
- *                 rules of a run that has just ended
+ *                 rules of a run that has just ended; with a part missing it would be the verdict
+ *                 of a run that never was, so that is refused
  * Memory:         one result for each run; a part is given back as soon as it is added
  * Threads:        one
  * Limits:         FILES_MAX files, HTML_RESULTS_MAX runs beside one another
@@ -91,11 +92,21 @@ static const struct flag rows[] = {
 #define ROWS_COUNT (sizeof(rows) / sizeof(rows[0]))
 _Static_assert(ROWS_COUNT <= FLAG_ROWS_MAX, "the set of flags holds no more rows");
 
+/* What tells the part in one file from that in another. */
+struct identity {
+    const char *path;
+    uint64_t seed, began_unix_ns, elapsed_ns;
+    uint32_t part, parts_count;
+};
+
 struct report {
     struct report_settings settings;
     struct flag_set set;
     const char *files[FILES_MAX];
+    struct identity identities[FILES_MAX];
+    size_t identities_count;
     struct result *runs[FILES_MAX];
+    bool is_joined[FILES_MAX]; /* of more than one file */
     size_t runs_count;
     struct threshold thresholds[FLAG_ITEMS_MAX];
     char error[ERROR_BYTES];
@@ -156,20 +167,49 @@ static bool is_disjoint(const struct result *a, const struct result *b)
     return true;
 }
 
-/* The run that this file is a part of; NULL: none so far. */
-static struct result *run_of(const struct report *report, const struct result *part)
+/* The run that this file is a part of; runs_count: none so far. */
+static size_t run_of(const struct report *report, const struct result *part)
 {
     char words[128];
 
     for (size_t i = 0; i < report->runs_count; i++) {
-        struct result *run = report->runs[i];
+        const struct result *run = report->runs[i];
         if (report->settings.merge != NULL ||
             (part->parts_count > 1 && result_is_same_run(run, part, words, sizeof(words)) &&
              is_disjoint(run, part))) {
-            return run;
+            return i;
         }
     }
-    return NULL;
+    return report->runs_count;
+}
+
+/* The same part of another run may be compared, but a file twice is a slip. */
+static bool is_new(struct report *report, const struct result *result, const char *path)
+{
+    const struct identity own = {.path = path,
+                                 .seed = result->seed,
+                                 .began_unix_ns = result->began_unix_ns,
+                                 .elapsed_ns = result->elapsed_ns,
+                                 .part = result->part,
+                                 .parts_count = result->parts_count};
+
+    if (result->parts_count < 2 || result->parts_merged > 1) {
+        return true;
+    }
+    for (size_t i = 0; i < report->identities_count; i++) {
+        const struct identity *other = &report->identities[i];
+        if (other->seed == own.seed && other->began_unix_ns == own.began_unix_ns &&
+            other->elapsed_ns == own.elapsed_ns && other->part == own.part &&
+            other->parts_count == own.parts_count) {
+            snprintf(report->error, sizeof(report->error),
+                     "'%.200s' and '%.200s' are the same: part %" PRIu32 " of %" PRIu32
+                     " of one run; leave one out",
+                     other->path, path, own.part + 1, own.parts_count);
+            return false;
+        }
+    }
+    report->identities[report->identities_count++] = own;
+    return true;
 }
 
 static bool take_file(struct report *report, const char *path)
@@ -180,18 +220,47 @@ static bool take_file(struct report *report, const char *path)
     if (result == NULL) {
         return false;
     }
-    struct result *run = run_of(report, result);
-    if (run == NULL) {
+    if (!is_new(report, result, path)) {
+        result_close(result);
+        return false;
+    }
+    size_t place = run_of(report, result);
+    if (place == report->runs_count) {
         report->runs[report->runs_count++] = result;
         return true;
     }
+    struct result *run = report->runs[place];
     bool is_merged = result_merge(run, result, words, sizeof(words));
     if (!is_merged) {
         snprintf(report->error, sizeof(report->error), "'%.200s' and '%.200s': %s", run->path, path,
                  words);
     }
+    report->is_joined[place] = true;
     result_close(result);
     return is_merged;
+}
+
+/* A file that holds a part may be looked at; what is put together has to be whole. */
+static bool check_parts(struct report *report, size_t place)
+{
+    const struct result *run = report->runs[place];
+    char missing[128];
+
+    if (run->parts_merged >= run->parts_count) {
+        return true;
+    }
+    result_missing_parts(run, missing, sizeof(missing));
+    if (!report->is_joined[place] && report->settings.merge == NULL) {
+        fprintf(stderr,
+                "fleetmux report: '%.200s': %" PRIu32 " of %" PRIu32 " parts; missing: %s\n",
+                run->path, run->parts_merged, run->parts_count, missing);
+        return true;
+    }
+    snprintf(report->error, sizeof(report->error),
+             "'%.200s' and what goes with it are %" PRIu32 " of %" PRIu32
+             " parts; missing: %s. Name their files too",
+             run->path, run->parts_merged, run->parts_count, missing);
+    return false;
 }
 
 static bool take_files(struct report *report)
@@ -202,10 +271,8 @@ static bool take_files(struct report *report)
         }
     }
     for (size_t i = 0; i < report->runs_count; i++) {
-        const struct result *run = report->runs[i];
-        if (run->parts_merged < run->parts_count) {
-            fprintf(stderr, "fleetmux report: '%.200s': %" PRIu32 " of %" PRIu32 " parts\n",
-                    run->path, run->parts_merged, run->parts_count);
+        if (!check_parts(report, i)) {
+            return false;
         }
     }
     return true;

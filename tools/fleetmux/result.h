@@ -178,6 +178,9 @@ struct result *result_read(const char *path, char *error, size_t error_bytes);
  */
 bool result_merge(struct result *into, const struct result *part, char *error, size_t error_bytes);
 
+/* The numbers of the parts that are not in this result, from 1: "2, 5 and 7 more"; "": none. */
+void result_missing_parts(const struct result *result, char *out_words, size_t words_bytes);
+
 /* Are these parts of one run, the same one or others? False: error says what differs. */
 bool result_is_same_run(const struct result *a, const struct result *b, char *error,
                         size_t error_bytes);

@@ -4,8 +4,10 @@
  * Why it is so:   a result is merged, judged and shown to people, so a file that is not one must
  *                 not pass for one: every key is there with its kind and range, names are known,
  *                 buckets are those of a distribution, and what is not is refused with the key.
- *                 Lists that grow with the library (counters, columns) may lack a name, which is
- *                 then zero; a name that is not known is refused, since a merge would lose it
+ *                 Lists that grow with the library (counters, columns) may lack a name in a file
+ *                 of another version, which is then zero; a name that is not known is refused,
+ *                 since a merge would lose it. json-c brings whole numbers of more than 64 bits
+ *                 into range without a word, so the bytes are looked at before it
  * Memory:         the tree is given back before the result is handed out
  * Threads:        one
  * Limits:         those of result_json.h
@@ -313,7 +315,7 @@ static void read_group_latencies(struct reader *reader, json *object, struct res
             return;
         }
         value_fields(reader, value, key, &group->latency[latency], result_latency_fields,
-                     result_latency_fields_count);
+                     result_latency_fields_count, true);
     }
 }
 
@@ -352,7 +354,8 @@ static void read_process(struct reader *reader, json *root)
     reader->where[0] = '\0';
     stats = value_get(reader, root, "stats", json_type_object);
     if (stats != NULL) {
-        value_fields(reader, stats, "stats", &result->stats, result_stats, result_stats_count);
+        value_fields(reader, stats, "stats", &result->stats, result_stats, result_stats_count,
+                     value_is_own_version(reader));
     }
 }
 
@@ -559,11 +562,15 @@ static void read_rows(struct reader *reader, json *root)
 /* The tree of a file; NULL: an error. */
 static json *parse(struct reader *reader, FILE *file, json_tokener *tokener, char *chunk)
 {
+    struct value_scan scan = {0};
     json *root = NULL;
     size_t total = 0, bytes;
 
     while ((bytes = fread(chunk, 1, CHUNK_BYTES, file)) > 0) {
         size_t used = 0;
+        if (root == NULL && !value_scan_numbers(reader, &scan, chunk, bytes, total)) {
+            return NULL;
+        }
         if (root == NULL) {
             root = json_tokener_parse_ex(tokener, chunk, (int)bytes);
             enum json_tokener_error result = json_tokener_get_error(tokener);

@@ -58,6 +58,74 @@ void value_fail_whole(struct reader *reader, const char *format, ...)
     va_end(arguments);
 }
 
+/* ── numbers that a tree cannot hold ── */
+
+static void note_text(struct value_scan *scan, char byte)
+{
+    if (scan->is_escaped) {
+        scan->is_escaped = false;
+    } else if (byte == '\\') {
+        scan->is_escaped = true;
+    } else if (byte == '"') {
+        scan->is_in_text = false;
+    } else if (scan->text_bytes + 1 < sizeof(scan->text) && byte >= ' ' && byte < 0x7f) {
+        scan->text[scan->text_bytes++] = byte;
+    }
+    scan->text[scan->text_bytes] = '\0';
+}
+
+/* False: the number is over, and its byte is another's. */
+static bool note_number(struct value_scan *scan, char byte)
+{
+    if (byte >= '0' && byte <= '9') {
+        scan->is_above =
+            __builtin_mul_overflow(scan->number, 10u, &scan->number) ||
+            __builtin_add_overflow(scan->number, (uint64_t)(byte - '0'), &scan->number) ||
+            scan->is_above;
+        return true;
+    }
+    if (byte != '\0' && strchr(".eE+-", byte) != NULL) {
+        scan->is_whole = false;
+        return true;
+    }
+    return false;
+}
+
+bool value_scan_numbers(struct reader *reader, struct value_scan *scan, const char *bytes,
+                        size_t count, size_t before)
+{
+    for (size_t i = 0; i < count; i++) {
+        char byte = bytes[i];
+        if (scan->is_in_text) {
+            note_text(scan, byte);
+            continue;
+        }
+        if (scan->is_in_number) {
+            if (note_number(scan, byte)) {
+                continue;
+            }
+            scan->is_in_number = false;
+            if (scan->is_whole && scan->is_above) {
+                value_fail_whole(reader,
+                                 "has a number out of range at byte %zu, behind '%s'; 0 to %" PRIu64
+                                 " is expected",
+                                 scan->begin, scan->text, UINT64_MAX);
+                return false;
+            }
+        }
+        if (byte == '"') {
+            scan->is_in_text = true;
+            scan->text_bytes = 0;
+        } else if (byte == '-' || (byte >= '0' && byte <= '9')) {
+            scan->is_in_number = scan->is_whole = true;
+            scan->is_above = false;
+            scan->begin = before + i + 1;
+            scan->number = byte == '-' ? 0 : (uint64_t)(byte - '0');
+        }
+    }
+    return true;
+}
+
 /* ── values ── */
 
 const char *value_kind_name(enum json_type type)
@@ -290,9 +358,23 @@ void value_fail_unknown(struct reader *reader, const char *name, struct nearest 
                nearest->best != NULL ? nearest->best : "", nearest->best != NULL ? "'" : "");
 }
 
-/* Every key of the object is one of the fields; those that are not there stay as they are. */
+static void fail_missing(struct reader *reader, const char *name)
+{
+    value_fail(reader, name, "is missing; %s is expected", value_kind_name(json_type_int));
+}
+
+static void check_whole(struct reader *reader, json *object, const struct result_field *fields,
+                        size_t count)
+{
+    for (size_t i = 0; i < count && !reader->has_failed; i++) {
+        if (!json_object_object_get_ex(object, fields[i].name, NULL)) {
+            fail_missing(reader, fields[i].name);
+        }
+    }
+}
+
 void value_fields(struct reader *reader, json *object, const char *section, void *base,
-                  const struct result_field *fields, size_t count)
+                  const struct result_field *fields, size_t count, bool is_whole)
 {
     char before[sizeof(reader->where)];
 
@@ -312,8 +394,41 @@ void value_fields(struct reader *reader, json *object, const char *section, void
             result_field_set(base, &fields[i], value_count_of(reader, value, key, UINT64_MAX));
         }
     }
+    if (is_whole) {
+        check_whole(reader, object, fields, count);
+    }
     if (!reader->has_failed) {
         memcpy(reader->where, before, sizeof(before));
+    }
+}
+
+bool value_is_own_version(const struct reader *reader)
+{
+    return strcmp(reader->result->version, fmx_version_string()) == 0;
+}
+
+/* Both lists have the same names, whichever those are. */
+static void check_same_names(struct reader *reader, json *object, const char *section)
+{
+    struct value_names *names = &reader->names;
+
+    if (names->object == NULL) {
+        names->object = object;
+        snprintf(names->where, sizeof(names->where), "%.20s%.18s", reader->where, section);
+    }
+    for (size_t i = 0; i < result_counters_count && !reader->has_failed; i++) {
+        const char *name = result_counters[i].name;
+        bool is_here = json_object_object_get_ex(object, name, NULL) != 0;
+        if (is_here == (json_object_object_get_ex(names->object, name, NULL) != 0)) {
+            continue;
+        }
+        if (is_here) {
+            snprintf(reader->where, sizeof(reader->where), "%s.", names->where);
+        } else {
+            snprintf(reader->where + strlen(reader->where),
+                     sizeof(reader->where) - strlen(reader->where), "%s.", section);
+        }
+        fail_missing(reader, name);
     }
 }
 
@@ -322,8 +437,13 @@ void value_counters(struct reader *reader, json *parent, const char *key,
 {
     json *object = value_get(reader, parent, key, json_type_object);
 
-    if (object != NULL) {
-        value_fields(reader, object, key, counters, result_counters, result_counters_count);
+    if (object == NULL) {
+        return;
+    }
+    value_fields(reader, object, key, counters, result_counters, result_counters_count,
+                 value_is_own_version(reader));
+    if (!reader->has_failed) {
+        check_same_names(reader, object, key);
     }
 }
 

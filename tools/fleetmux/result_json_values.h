@@ -13,6 +13,21 @@
 
 typedef struct json_object json;
 
+/* Which counters the first object of them has: the others have the same. */
+struct value_names {
+    json *object;
+    char where[40];
+};
+
+/* A look at the bytes before the tree is made: whole numbers that json-c would bring into range. */
+struct value_scan {
+    bool is_in_text, is_escaped, is_in_number, is_whole, is_above;
+    uint64_t number;
+    size_t begin;  /* of the number */
+    char text[40]; /* the latest */
+    size_t text_bytes;
+};
+
 struct reader {
     const char *path;
     char *error;
@@ -20,6 +35,7 @@ struct reader {
     bool has_failed;
     char where[128]; /* the section, with its point: "clients.", "groups[3]." */
     struct result *result;
+    struct value_names names; /* of the first counters */
 };
 
 /* A key, or the file as a whole, is not as it should be. Only the first is told. */
@@ -35,6 +51,10 @@ const char *value_kind_name(enum json_type type);
 
 /* NULL, and a failure, if it is not there or not of this kind. */
 json *value_get(struct reader *reader, json *object, const char *key, enum json_type type);
+
+/* Looks at the next bytes of the file, of which `before` were seen. False: a failure. */
+bool value_scan_numbers(struct reader *reader, struct value_scan *scan, const char *bytes,
+                        size_t count, size_t before);
 
 /* A whole number from 0 to max. */
 uint64_t value_count_of(struct reader *reader, json *value, const char *key, uint64_t max);
@@ -66,9 +86,13 @@ json *value_item(struct reader *reader, json *list, const char *key, size_t inde
 /* Zeroed room for `count` items. */
 void *value_room(struct reader *reader, const char *key, size_t count, size_t item_bytes);
 
-/* Every key of the object is one of the fields; those that are not there stay as they are. */
+/* Every key of the object is one of the fields. `is_whole`: and each of them is there; else those
+ * that are not stay as they are. */
 void value_fields(struct reader *reader, json *object, const char *section, void *base,
-                  const struct result_field *fields, size_t count);
+                  const struct result_field *fields, size_t count, bool is_whole);
+
+/* A file of another version may lack counters that came later; then each of its lists does. */
+bool value_is_own_version(const struct reader *reader);
 void value_counters(struct reader *reader, json *parent, const char *key,
                     struct fmx_fleet_counters *counters);
 

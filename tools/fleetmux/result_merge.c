@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S         UINT64_C(1000000000)
+#define MISSING_SAID_MAX 8u
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -88,6 +89,28 @@ static bool has_part(const struct result *result, uint32_t part)
         }
     }
     return false;
+}
+
+void result_missing_parts(const struct result *result, char *out_words, size_t words_bytes)
+{
+    size_t used = 0;
+    uint32_t missing = 0, said = 0;
+
+    out_words[0] = '\0';
+    for (uint32_t part = 0; part < result->parts_count; part++) {
+        if (has_part(result, part)) {
+            continue;
+        }
+        missing++;
+        if (said < MISSING_SAID_MAX && used + 16 < words_bytes) {
+            used += (size_t)snprintf(out_words + used, words_bytes - used, "%s%" PRIu32,
+                                     said > 0 ? ", " : "", part + 1);
+            said++;
+        }
+    }
+    if (missing > said) {
+        snprintf(out_words + used, words_bytes - used, " and %" PRIu32 " more", missing - said);
+    }
 }
 
 static bool may_merge(const struct result *into, const struct result *part, char *error,
