@@ -114,4 +114,31 @@ refuses_report 'a counter less' "publishes_sent': is missing; a whole number is 
 sed 's/"seed": [0-9]*/"seed": 18446744073709551616/' part-1.json >large.json
 refuses_report 'a number of more than 64 bits' "behind 'seed'; 0 to 18446744073709551615" large.json
 
+# ── a run that is cut short ──
+
+begin() { # a run against nobody whose first retries never end
+    rm -f cut.*
+    "$command" fleet conn -p 1 -c 3 -R 0 --reconnect fixed:1s --plain --json cut.json --csv cut.csv \
+        --html cut.html --hashes cut.hashes >out 2>err &
+    last=$!
+    children+=("$last")
+    check_true 'a run begins' wait_until 20 test -s err
+}
+
+begin
+check 'while it runs there is no file' "$(ls cut.* 2>/dev/null)" ''
+kill -KILL "$last"
+wait "$last" 2>/dev/null
+check 'a run that is killed leaves none' "$(ls cut.* 2>/dev/null)" ''
+
+begin
+kill -INT "$last"
+sleep 0.1
+kill -INT "$last" 2>/dev/null
+await "$last" 30
+check_true "two signals: exit status $status" test "$status" = 0 -o "$status" = 4
+check 'two signals: what is there is whole' "$(find . -name 'cut.*' ! -name '*.part' -size 0)" ''
+[ ! -e cut.json ] || report cut.json
+check 'two signals: so is the result' "$?" 0
+
 finish

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct file {
     const char *option;
@@ -48,13 +50,18 @@ bool fleet_files_use_stdout(const struct fleet_settings *settings)
     return is_used;
 }
 
-/* Without a change to what is there. */
+/* Without a change to what is there, or is not. */
 static bool can_write(const char *path)
 {
+    struct stat before;
+    bool is_new = !is_stdout(path) && lstat(path, &before) != 0;
     FILE *file = is_stdout(path) ? NULL : fopen(path, "ae");
 
     if (file != NULL) {
         fclose(file);
+        if (is_new) {
+            unlink(path);
+        }
     }
     return file != NULL || is_stdout(path);
 }

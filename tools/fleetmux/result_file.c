@@ -2,38 +2,120 @@
  * result_file — files that results are written to
  *
  * Why it is so:   a disk that is full is found out when the file is closed, so closing has an
- *                 answer. What people have named (groups, scenarios, command lines) may hold any
+ *                 answer. Whoever reads a result must not find half of one, so it is written
+ *                 beside its place, as PATH.PID.part, and renamed at the end; what is no plain file
+ *                 (/dev/stdout, a pipe), and where a folder takes no new file, it is written at
+ *                 once. What people have named (groups, scenarios, command lines) may hold any
  *                 bytes; what is written is UTF-8
  * Threads:        one
  */
 #include "tools/fleetmux/result_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PART_BYTES (PATH_MAX + 32)
+
+/* Where it is written until it is whole. */
+static void name_part(const char *path, char out_name[PART_BYTES])
+{
+    snprintf(out_name, PART_BYTES, "%.*s.%ld.part", PATH_MAX, path, (long)getpid());
+}
+
+/* Would another file in its place be the same to everybody? */
+static bool is_plain(const char *path, const struct stat *facts)
+{
+    return S_ISREG(facts->st_mode) && facts->st_nlink == 1 && facts->st_uid == geteuid() &&
+           access(path, W_OK) == 0;
+}
+
+/* NULL: `path` itself is to be written. A file keeps its mode. */
+static FILE *open_part(const char *path)
+{
+    char name[PART_BYTES];
+    struct stat before;
+    bool is_there = lstat(path, &before) == 0;
+
+    if (is_there && !is_plain(path, &before)) {
+        return NULL;
+    }
+    name_part(path, name);
+    int part = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (part < 0) {
+        return NULL;
+    }
+    FILE *file = !is_there || fchmod(part, before.st_mode & 07777) == 0 ? fdopen(part, "w") : NULL;
+    if (file == NULL) {
+        close(part);
+        unlink(name);
+    }
+    return file;
+}
 
 FILE *result_file_open(const char *path, char *error, size_t error_bytes)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-
+    if (strcmp(path, "-") == 0) {
+        return stdout;
+    }
+    FILE *file = open_part(path);
+    file = file != NULL ? file : fopen(path, "we");
     if (file == NULL) {
         snprintf(error, error_bytes, "'%.200s' cannot be written: %s", path, strerror(errno));
     }
     return file;
 }
 
+/* Was it opened as a part of `path`? */
+static bool is_part(FILE *file, const char name[PART_BYTES])
+{
+    struct stat own, there;
+
+    return fstat(fileno(file), &own) == 0 && lstat(name, &there) == 0 &&
+           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+void result_file_abandon(FILE *file, const char *path)
+{
+    char name[PART_BYTES];
+
+    if (file == stdout) {
+        return;
+    }
+    name_part(path, name);
+    bool has_part = is_part(file, name);
+    (void)fclose(file);
+    if (has_part) {
+        unlink(name);
+    }
+}
+
 bool result_file_close(FILE *file, const char *path, char *error, size_t error_bytes)
 {
+    char name[PART_BYTES];
     bool is_whole = fflush(file) == 0 && ferror(file) == 0;
     int number = errno;
 
+    name_part(path, name);
+    bool has_part = file != stdout && is_part(file, name);
     if (file != stdout && fclose(file) != 0 && is_whole) {
+        is_whole = false;
+        number = errno;
+    }
+    if (has_part && is_whole && rename(name, path) != 0) {
         is_whole = false;
         number = errno;
     }
     if (!is_whole) {
         snprintf(error, error_bytes, "'%.200s' could not be written whole: %s", path,
                  strerror(number));
+    }
+    if (!is_whole && has_part) {
+        unlink(name);
     }
     return is_whole;
 }

@@ -11,8 +11,12 @@
 /* NULL: error says why. */
 FILE *result_file_open(const char *path, char *error, size_t error_bytes);
 
-/* False: not all of it could be written. */
+/* Only now a plain file is at `path`. False: not all of it could be written, and there is what was
+ * there before. */
 bool result_file_close(FILE *file, const char *path, char *error, size_t error_bytes);
+
+/* Instead of closing: it did not become whole for another reason. */
+void result_file_abandon(FILE *file, const char *path);
 
 /*
  * A copy in which every byte that is not sound UTF-8, and every control character but line ends and

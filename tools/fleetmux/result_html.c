@@ -136,9 +136,10 @@ bool result_write_html(struct result *const *results, size_t results_count, cons
         return false;
     }
     print_all(&page);
-    bool is_closed = result_file_close(page.file, path, error, error_bytes);
-    if (page.is_broken && is_closed) {
-        snprintf(error, error_bytes, "'%.200s' is not whole: memory ran out", path);
+    if (page.is_broken) {
+        snprintf(error, error_bytes, "'%.200s' could not be written: memory ran out", path);
+        result_file_abandon(page.file, path);
+        return false;
     }
-    return is_closed && !page.is_broken;
+    return result_file_close(page.file, path, error, error_bytes);
 }

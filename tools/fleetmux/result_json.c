@@ -544,8 +544,8 @@ bool result_write(const struct result *result, const char *path, char *error, si
     fputs("\n}\n", file);
     if (!is_done) {
         snprintf(error, error_bytes, "'%.200s' could not be written: memory ran out", path);
+        result_file_abandon(file, path);
+        return false;
     }
-    bool is_closed =
-        result_file_close(file, path, is_done ? error : NULL, is_done ? error_bytes : 0);
-    return is_done && is_closed;
+    return result_file_close(file, path, error, error_bytes);
 }
