@@ -288,6 +288,30 @@ static void one_verdict_and_one_state_are_on(void)
     fleet_view_close(view);
 }
 
+static void wishes_that_wait_are_kept_until_they_are_granted(void)
+{
+    struct fleet_wishes wishes = {0};
+
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_NONE, 0});
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_QUIT, 0}); /* does not wait */
+    CU_ASSERT_EQUAL(wishes.count, 0);
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_STORM, 0.5});
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_RATE, 2});
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_PAUSE, 1});
+    CU_ASSERT_EQUAL(wishes.count, 3);
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_RATE, 4});
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_PAUSE, 0});
+    fleet_wishes_add(&wishes, (struct fleet_wish){FLEET_WISH_STORM, 0.5});
+    CU_ASSERT_EQUAL(wishes.count, 3);
+    CU_ASSERT(wishes.waiting[0].kind == FLEET_WISH_STORM && wishes.waiting[0].value == 0.75);
+    fleet_wishes_drop_first(&wishes);
+    CU_ASSERT(wishes.waiting[0].kind == FLEET_WISH_RATE && wishes.waiting[0].value == 4);
+    CU_ASSERT(wishes.waiting[1].kind == FLEET_WISH_PAUSE && wishes.waiting[1].value == 0);
+    fleet_wishes_drop_first(&wishes);
+    fleet_wishes_drop_first(&wishes);
+    CU_ASSERT_EQUAL(wishes.count, 0);
+}
+
 static void wishes_are_read_and_refused_in_words(void)
 {
     static const struct {
@@ -340,6 +364,7 @@ int main(int argc, char **argv)
         FMX_TEST_CASE(names_of_people_are_escaped_and_told_apart),
         FMX_TEST_CASE(one_verdict_and_one_state_are_on),
         FMX_TEST_CASE(wishes_are_read_and_refused_in_words),
+        FMX_TEST_CASE(wishes_that_wait_are_kept_until_they_are_granted),
     };
     int result =
         fmx_test_main("fleet_metrics", cases, sizeof(cases) / sizeof(cases[0]), argc, argv);

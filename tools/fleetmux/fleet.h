@@ -157,6 +157,16 @@ struct fleet_wish {
     double value;
 };
 
+/* fleet_wish.c: wishes that the fleet had no room for, at most one of each kind, oldest first. */
+struct fleet_wishes {
+    struct fleet_wish waiting[FLEET_WISH_QUIT];
+    size_t count;
+};
+
+/* A newer rate or pause takes the older one's place; of two storms each takes its share. */
+void fleet_wishes_add(struct fleet_wishes *wishes, struct fleet_wish wish);
+void fleet_wishes_drop_first(struct fleet_wishes *wishes);
+
 /* fleet_screen.c: ncurses. False: this is no terminal for it; use lines. */
 bool fleet_screen_begin(const struct result *result);
 /* Draws at most four times a second; returns what the latest keys ask for. */

@@ -10,7 +10,7 @@
  *                 a second one ends at once, with the terminal as it was
  * Memory:         recorder, search and servers of the run; the result is the caller's
  * Threads:        the main thread watches; the library's shards do the work
- * Limits:         a look every 50 ms; one wish waits at a time
+ * Limits:         a look every 50 ms; one wish of each kind waits at a time
  * Not here:       what it means: verdict.c; the verb's options: fleet.c
  */
 #include "tools/fleetmux/fleet_watch.h"
@@ -36,7 +36,7 @@ struct watch {
     struct recorder *recorder;
     struct fleet_find *find;       /* NULL: no search */
     struct fleet_serving *serving; /* NULL: nothing is served */
-    struct fleet_wish wish;        /* that the fleet had no room for */
+    struct fleet_wishes wishes;    /* that the fleet had no room for */
     uint64_t zero_ns;              /* of the run, on the system's clock */
     uint64_t received;             /* at the last look at which there were more, */
     uint64_t received_ns;          /* and when that was, since start */
@@ -78,15 +78,13 @@ static enum fmx_status grant(struct watch *watch, const struct fleet_wish *wish)
 /* What there is no room for waits for the next look. */
 static void take_wish(struct watch *watch, struct fleet_wish wish)
 {
-    if (wish.kind != FLEET_WISH_NONE) {
-        watch->wish = wish;
-    }
-    if (watch->wish.kind == FLEET_WISH_QUIT) {
+    if (wish.kind == FLEET_WISH_QUIT) {
         watch->is_done = true;
         watch->result->signo = SIGINT; /* as if somebody had pressed Ctrl-C */
     }
-    if (grant(watch, &watch->wish) != FMX_FULL) {
-        watch->wish.kind = FLEET_WISH_NONE;
+    fleet_wishes_add(&watch->wishes, wish);
+    while (watch->wishes.count > 0 && grant(watch, &watch->wishes.waiting[0]) != FMX_FULL) {
+        fleet_wishes_drop_first(&watch->wishes);
     }
 }
 

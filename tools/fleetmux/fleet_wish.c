@@ -138,6 +138,29 @@ bool fleet_wish_make(const char *name, double value, struct fleet_wish *out_wish
     return check(verb, value, text, out_wish, error);
 }
 
+void fleet_wishes_add(struct fleet_wishes *wishes, struct fleet_wish wish)
+{
+    struct fleet_wish *waiting = wishes->waiting;
+
+    if (wish.kind == FLEET_WISH_NONE || wish.kind == FLEET_WISH_QUIT) {
+        return;
+    }
+    for (size_t i = 0; i < wishes->count; i++) {
+        if (waiting[i].kind == wish.kind) {
+            double both = waiting[i].value + wish.value - waiting[i].value * wish.value;
+            waiting[i].value = wish.kind == FLEET_WISH_STORM ? both : wish.value;
+            return;
+        }
+    }
+    waiting[wishes->count++] = wish;
+}
+
+void fleet_wishes_drop_first(struct fleet_wishes *wishes)
+{
+    wishes->count--;
+    memmove(wishes->waiting, wishes->waiting + 1, wishes->count * sizeof(wishes->waiting[0]));
+}
+
 void fleet_wish_words(struct fleet_wish wish, char *out_words, size_t words_bytes)
 {
     switch (wish.kind) {
