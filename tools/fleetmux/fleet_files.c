@@ -125,19 +125,6 @@ static bool write_hashes(const struct fleet_settings *settings, const struct fmx
 
 /* ── all of them ── */
 
-static enum fmx_fleet_latency main_latency(const struct result *result)
-{
-    static const enum fmx_fleet_latency in_turn[] = {FMX_FLEET_PUBACK, FMX_FLEET_REQUEST,
-                                                     FMX_FLEET_DELIVERY, FMX_FLEET_CONNECT};
-
-    for (size_t i = 0; i < sizeof(in_turn) / sizeof(in_turn[0]); i++) {
-        if (result->latency[in_turn[i]].count > 0) {
-            return in_turn[i];
-        }
-    }
-    return FMX_FLEET_CONNECT;
-}
-
 static bool say_if_not(bool is_written, const char *error)
 {
     if (!is_written) {
@@ -159,9 +146,9 @@ bool fleet_files_write(const struct fleet_settings *settings, const struct fmx_f
         is_good &= say_if_not(result_write_csv(result, settings->csv, error, sizeof(error)), error);
     }
     if (settings->hdr != NULL) {
-        is_good &= say_if_not(
-            result_write_hdr(result, main_latency(result), settings->hdr, error, sizeof(error)),
-            error);
+        is_good &= say_if_not(result_write_hdr(result, result_main_latency(result), settings->hdr,
+                                               error, sizeof(error)),
+                              error);
     }
     if (settings->html != NULL) {
         is_good &=

@@ -161,3 +161,16 @@ uint64_t result_messages_lost(const struct result *result)
     return unacked +
            (counters->deliveries_expected > 0 ? counters->deliveries_lost : counters->received_gap);
 }
+
+enum fmx_fleet_latency result_main_latency(const struct result *result)
+{
+    static const enum fmx_fleet_latency in_turn[] = {FMX_FLEET_PUBACK, FMX_FLEET_REQUEST,
+                                                     FMX_FLEET_DELIVERY, FMX_FLEET_CONNECT};
+
+    for (size_t i = 0; i < sizeof(in_turn) / sizeof(in_turn[0]); i++) {
+        if (result->latency[in_turn[i]].count > 0) {
+            return in_turn[i];
+        }
+    }
+    return FMX_FLEET_CONNECT;
+}

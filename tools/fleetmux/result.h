@@ -164,6 +164,9 @@ uint64_t result_messages_lost(const struct result *result);
 /* A copy on the heap in place of `*text`, which is freed; NULL is NULL. False: no memory. */
 bool result_set_text(char **text, const char *copied);
 
+/* What a run was about: PUBACKs, answers, delivery, or connects, the first that there is. */
+enum fmx_fleet_latency result_main_latency(const struct result *result);
+
 /* ── result_json.c ── docs/RESULTS.md is its schema. False: error says why ── */
 
 bool result_write(const struct result *result, const char *path, char *error, size_t error_bytes);

@@ -49,9 +49,6 @@ void html_ledger(const struct page *page);
 void html_groups(const struct page *page);
 void html_how(const struct page *page);
 
-/* Which latency says most of a run: of messages before that of connects. */
-enum fmx_fleet_latency html_main_latency(const struct result *result);
-
 /* Clients by state when the end began, or now. */
 const struct fmx_fleet_counters *html_clients_of(const struct result *result);
 

@@ -21,19 +21,6 @@
 
 /* ── figures ── */
 
-enum fmx_fleet_latency html_main_latency(const struct result *result)
-{
-    static const enum fmx_fleet_latency order[] = {FMX_FLEET_PUBACK, FMX_FLEET_DELIVERY,
-                                                   FMX_FLEET_REQUEST};
-
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        if (result->latency[order[i]].count > 0) {
-            return order[i];
-        }
-    }
-    return FMX_FLEET_CONNECT;
-}
-
 const struct fmx_fleet_counters *html_clients_of(const struct result *result)
 {
     static const struct fmx_fleet_counters none;
@@ -221,7 +208,7 @@ static void print_latency_tiles(const struct page *page, const struct result *re
     static const char *const titles[] = {[FMX_FLEET_PUBACK] = "PUBACK p99",
                                          [FMX_FLEET_DELIVERY] = "Delivery p99",
                                          [FMX_FLEET_REQUEST] = "Request p99"};
-    enum fmx_fleet_latency which = html_main_latency(result);
+    enum fmx_fleet_latency which = result_main_latency(result);
     const struct fmx_latency *lag = &result->latency[FMX_FLEET_LAG];
     char more[128];
 
