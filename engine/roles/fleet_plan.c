@@ -206,8 +206,9 @@ static enum fmx_status check_secrets(const struct fmx_fleet_platform *platform, 
     }
     if (status == FMX_OK && !registers && places != 1) {
         return fmx_plan_refuse(
-            error, error_bytes,
-            "platform.secret: give one of secret, secret_key and device; %d are given", places);
+            error, error_bytes, "platform.secret: %s; give one of secret, secret_key and device",
+            places == 0 ? "nothing says what the devices' secrets are"
+                        : "more than one thing says what the devices' secrets are");
     }
     return status;
 }

@@ -224,7 +224,8 @@ static void conditions_are_read_or_refused_with_the_fix(void)
     CU_ASSERT(is_taken("mean<1ms"));
     CU_ASSERT(is_taken("delivery.p99<20ms"));
     CU_ASSERT(is_taken("puback_raw.p50<20ms"));
-    CU_ASSERT(is_refused("p99", "write a metric"));
+    CU_ASSERT(is_refused("p99", "condition 'p99': write a metric"));
+    CU_ASSERT(is_refused("p99<<1s", "condition 'p99<<1s': "));
     CU_ASSERT(is_refused("p99<20", "the bound is a time"));
     CU_ASSERT(is_refused("p99>20ms", "only < and <="));
     CU_ASSERT(is_refused("p99==20ms", "only < and <="));

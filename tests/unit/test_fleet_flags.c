@@ -65,6 +65,11 @@ static bool target_is(const char *text)
 static void without_tls_there_is_none(void)
 {
     CU_ASSERT(PARSE("-c", "1"));
+    CU_ASSERT_FALSE(PARSE("-x", "5", "-V", "4"));
+    CU_ASSERT(says("--session-expiry", "is of MQTT 5.0; write -V 5"));
+    CU_ASSERT_FALSE(SUB("-I", "5"));
+    CU_ASSERT(says("'-I' (--interval_of_msg)", "has no meaning here"));
+    CU_ASSERT(PARSE("-x", "5", "-V", "5"));
     CU_ASSERT_PTR_NULL(settings.group.tls);
     CU_ASSERT(target_is("127.0.0.1:1883"));
     CU_ASSERT(PARSE("-h", "mqtt://example.com"));

@@ -82,6 +82,8 @@ static const struct {
                            "false, or the keys of TLS"},
     {ONE "  tls: {cert: a.crt}\n",
      ":3:8: key 'groups[0].tls.key' is missing: a certificate and its key go together"},
+    {ONE "  session_expiry: 5s\n  version: 3.1.1\n",
+     ":3:19: key 'groups[0].session_expiry': is of MQTT 5.0; write version: 5, or leave it out"},
     {ONE "  reconnect: soon\n", ":3:14: key 'groups[0].reconnect': 'soon' is not good here; write "
                                 "none, a time such as 5s, or the keys of reconnect"},
     {ONE "  reconnect: 5\n", ":3:14: key 'groups[0].reconnect': '5' has no unit; write for example "

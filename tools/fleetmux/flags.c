@@ -683,6 +683,12 @@ static bool refuse_letter(struct flag_set *set, const char *text)
     if (row != NULL) {
         return refuse(set, "unknown option '%.100s'; did you mean '--%s'?", text, row->name);
     }
+    for (size_t index = 0; index < set->count; index++) {
+        if (set->rows[index].letter == text[1]) { /* of another verb */
+            return refuse(set, "option '-%c' (--%s) has no meaning here; leave it out", text[1],
+                          set->rows[index].name);
+        }
+    }
     row = find_letter(set, (char)(text[1] ^ 0x20)); /* the other case */
     if (row != NULL) {
         return refuse(set, "unknown option '-%c'; did you mean '-%c' (--%s)?", text[1], row->letter,

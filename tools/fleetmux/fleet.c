@@ -119,13 +119,8 @@ void fleet_help(FILE *out, const char *kind_name)
 
 static bool read_thresholds(void)
 {
-    for (size_t i = 0; i < settings.thresholds.count; i++) {
-        if (!threshold_parse(settings.thresholds.items[i], &thresholds[i], set.error,
-                             sizeof(set.error))) {
-            return false;
-        }
-    }
-    return true;
+    return thresholds_parse(settings.thresholds.items, settings.thresholds.count, thresholds,
+                            set.error, sizeof(set.error));
 }
 
 static bool check_find(void)
@@ -133,9 +128,12 @@ static bool check_find(void)
     if (settings.find_rate == NULL) {
         return true;
     }
-    struct fleet_find *find =
-        fleet_find_open(settings.find_rate, NULL, NULL, set.error, sizeof(set.error));
+    char words[FLAG_ERROR_BYTES - 32] = "";
+    struct fleet_find *find = fleet_find_open(settings.find_rate, NULL, NULL, words, sizeof(words));
     bool is_good = find != NULL;
+    if (!is_good) {
+        snprintf(set.error, sizeof(set.error), "option '--find-rate': %s", words);
+    }
     fleet_find_close(find);
     if (is_good && fleet_base_rate(&settings.plan) == 0) {
         snprintf(
@@ -209,7 +207,12 @@ static int save(const char *verb)
     if (!fleet_run_save(&settings, &set)) {
         return usage_error(verb, set.error);
     }
-    fprintf(stderr, "saved; run it with 'fleetmux fleet run %s'\n", settings.save_file);
+    if (settings.shard != NULL) {
+        fprintf(stderr, "fleetmux fleet: --shard is of a process and not saved; give it to run\n");
+    }
+    fprintf(stderr, "saved; run it with 'fleetmux fleet run %s%s%s'\n", settings.save_file,
+            settings.shard != NULL ? " --shard " : "",
+            settings.shard != NULL ? settings.shard : "");
     return EXIT_PASS;
 }
 

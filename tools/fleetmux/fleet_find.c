@@ -84,6 +84,7 @@ static bool read_condition(struct fleet_find *find, const char *text, char *erro
     const char *start = text + strspn(text, " ");
     size_t name_bytes = strcspn(start, "<>=!");
     const char *point = memchr(start, '.', name_bytes);
+    char words[256] = "";
 
     if (strlen(text) >= sizeof(find->text) - 8) {
         return refuse(error, error_bytes, text, "it is too long");
@@ -92,8 +93,9 @@ static bool read_condition(struct fleet_find *find, const char *text, char *erro
     /* "p99" has no name before it, nor has "p99.9" */
     find->is_of_answers = point == NULL || (start[0] == 'p' && start[1] >= '0' && start[1] <= '9');
     snprintf(find->full, sizeof(find->full), "%s%s", find->is_of_answers ? "puback." : "", start);
-    if (!threshold_parse(find->full, &find->condition, error, error_bytes)) {
-        return false;
+    if (!threshold_parse(find->full, &find->condition, words, sizeof(words))) {
+        const char *why = strstr(words, "': "); /* behind "threshold 'puback.p99'" */
+        return refuse(error, error_bytes, text, why != NULL ? why + 3 : words);
     }
     if (!find->condition.metric.is_latency || find->condition.metric.kind != METRIC_TIME) {
         return refuse(error, error_bytes, text, example);

@@ -5,6 +5,7 @@
  */
 #include "tools/fleetmux/choices.h"
 #include "tools/fleetmux/fleet_flags.h"
+#include "tools/fleetmux/verdict.h"
 
 static const struct flag rows[] = {
     {.name = "duration",
@@ -102,13 +103,7 @@ static const struct flag rows[] = {
      .group = "Run",
      .help = "print this text"},
 
-    {.name = "threshold",
-     .kind = FLAG_LIST,
-     AT(thresholds),
-     .max = FLAG_ITEMS_MAX,
-     .more_with = "<>=!",
-     .argument = "CONDITION...",
-     .group = "Result",
+    {THRESHOLD_FLAG, AT(thresholds), .group = "Result",
      .help = "the run fails unless this holds: a metric, one of < <= > >= == != and a value, as in "
              "'puback.p99<50ms' 'lost==0'; several may follow one another"},
     {.name = "find-rate",

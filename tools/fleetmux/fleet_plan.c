@@ -230,13 +230,20 @@ static bool make_telling(struct fleet_settings *settings, struct flag_set *set)
     return true;
 }
 
+/* 3.1.1 has no word for it: a session of it would last as long as the server likes. */
+static bool check_expiry(const struct fleet_settings *settings, struct flag_set *set)
+{
+    return settings->group.session_expiry_s == 0 || settings->group.version == FMX_MQTT_50 ||
+           refuse(set, "option '--session-expiry' is of MQTT 5.0; write -V 5, or leave it out");
+}
+
 static bool make_group(struct fleet_settings *settings, struct flag_set *set)
 {
     make_stages(settings, set);
     if (!make_reconnect(settings, set) || !fleet_tls_make(settings, set) ||
         !make_targets(settings, set) || !make_client_id(settings, set) ||
         !fleet_platform_make(settings, set) || !fleet_properties_make(settings, set) ||
-        !fleet_publish_make(settings, set)) {
+        !check_expiry(settings, set) || !fleet_publish_make(settings, set)) {
         return false;
     }
     settings->plan.groups = &settings->group;

@@ -73,13 +73,7 @@ static const struct flag rows[] = {
      .argument = "FILE",
      .group = "Output",
      .help = "put all files together, which then must be parts of one run, and write that result"},
-    {.name = "threshold",
-     .kind = FLAG_LIST,
-     AT(thresholds),
-     .max = FLAG_ITEMS_MAX,
-     .more_with = "<>=!",
-     .argument = "CONDITION...",
-     .group = "Judgement",
+    {THRESHOLD_FLAG, AT(thresholds), .group = "Judgement",
      .help = "judge by these instead of those the run had, as in 'puback.p99<50ms' 'lost==0'; "
              "several may follow one another"},
     {.name = "help",
@@ -411,15 +405,8 @@ static bool print_summaries(struct report *report)
 
 static bool parse_thresholds(struct report *report)
 {
-    for (size_t i = 0; i < report->settings.thresholds.count; i++) {
-        char words[512];
-        if (!threshold_parse(report->settings.thresholds.items[i], &report->thresholds[i], words,
-                             sizeof(words))) {
-            snprintf(report->error, sizeof(report->error), "option '--threshold': %s", words);
-            return false;
-        }
-    }
-    return true;
+    return thresholds_parse(report->settings.thresholds.items, report->settings.thresholds.count,
+                            report->thresholds, ERROR(report));
 }
 
 static int run_report(struct report *report)

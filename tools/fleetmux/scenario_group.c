@@ -430,6 +430,12 @@ bool scenario_finish_group(struct scenario_reader *reader, const struct scenario
     if (!make_devices(reader, where, group, node)) {
         return false;
     }
+    if (group->plan.session_expiry_s > 0 && group->plan.version != FMX_MQTT_50) {
+        const struct scenario_where expiry = {.outer = where, .name = "session_expiry"};
+        const yaml_node_t *place = scenario_value_of(reader, node, "session_expiry");
+        return scenario_refuse(reader, &expiry, place != NULL ? place : node,
+                               "is of MQTT 5.0; write version: 5, or leave it out");
+    }
     if (!has_target && !take_hosts(reader, group)) {
         return scenario_refuse_memory(reader, where, node);
     }

@@ -134,6 +134,20 @@ bool threshold_parse(const char *text, struct threshold *out_threshold, char *er
     return read_bound(bound, out_threshold, &words) || refuse(error, error_bytes, text, words);
 }
 
+bool thresholds_parse(const char *const *texts, size_t count, struct threshold *out_thresholds,
+                      char *error, size_t error_bytes)
+{
+    char words[512];
+
+    for (size_t i = 0; i < count; i++) {
+        if (!threshold_parse(texts[i], &out_thresholds[i], words, sizeof(words))) {
+            snprintf(error, error_bytes, "option '--threshold': %s", words);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool threshold_holds(const struct threshold *threshold, double measured)
 {
     if (isnan(measured)) {

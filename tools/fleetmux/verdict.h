@@ -94,6 +94,15 @@ struct threshold {
     const char *text; /* the caller's */
 };
 
+/* The row of '--threshold', but for its place and group. */
+#define THRESHOLD_FLAG                                                                             \
+    .name = "threshold", .kind = FLAG_LIST, .max = FLAG_ITEMS_MAX, .more_with = "<>=!",            \
+    .argument = "CONDITION..."
+
+/* Its conditions, as they were given. False: error names the option and says what is wrong. */
+bool thresholds_parse(const char *const *texts, size_t count, struct threshold *out_thresholds,
+                      char *error, size_t error_bytes);
+
 /* False: error says what is wrong, and what to write. */
 bool threshold_parse(const char *text, struct threshold *out_threshold, char *error,
                      size_t error_bytes);
