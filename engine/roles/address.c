@@ -80,7 +80,7 @@ static const char *split_checked(const char *field, const char *text, char *host
 {
     const char *port = text == NULL ? NULL : split(text, host);
     const char *fix = port == NULL ? "write ADDRESS:PORT, such as 127.0.0.1:1883 or [::1]:1883"
-                                   : "the port must be a number from 0 to 65535";
+                                   : "write a port up to 65535, such as 1883";
 
     if (port == NULL || !is_port(port)) {
         (void)!refuse(field, text, fix, error, error_bytes);

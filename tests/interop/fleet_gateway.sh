@@ -260,4 +260,24 @@ done
 undisturbed 5 0
 stop_gateway
 started_wrongly
+# ── messages that no longer come ──
+
+start_gateway
+fleet few sub --prefix few -c 1 -R 0 -t 'few/#' -q 1 --limit 1000 --give-up 1
+few=$last
+check_true '--give-up: the subscriber is ready' wait_until 10 is_ready few
+fleet none sub --prefix none -c 1 -R 0 -t 'none/#' --limit 5 --give-up 1 # hears nothing, and so waits
+none=$last
+fleet five pub -c 1 -R 0 -t few/1 -q 1 -I 10 --limit 5
+await "$last" 20
+await "$few" 30
+check '--give-up: it ends by itself with 4' "$status $(get few signal messages.received)" '4 0 5'
+check_has '--give-up: it says what is missing' "$(cat "$folder/few.out")" \
+    '995 messages missing of --limit'
+check_true '--give-up: who has heard nothing waits on' is_child "$none"
+kill -INT "$none"
+await "$none" 20
+check '--give-up: until somebody ends it' "$(get none signal messages.received)" '2 0'
+stop_gateway
+
 finish

@@ -114,6 +114,22 @@ refuses_report 'a counter less' "publishes_sent': is missing; a whole number is 
 sed 's/"seed": [0-9]*/"seed": 18446744073709551616/' part-1.json >large.json
 refuses_report 'a number of more than 64 bits' "behind 'seed'; 0 to 18446744073709551615" large.json
 
+# ── words ──
+
+refuses 'a condition of a search' "option '--find-rate': condition 'p99<20': the bound is a time" \
+    pub -t a --find-rate 'p99<20'
+refuses 'a threshold' "option '--threshold': threshold 'pubak.p99<1s': unknown metric" \
+    conn -c 1 --threshold 'pubak.p99<1s'
+refuses 'a letter of another verb' "option '-I' (--interval_of_msg) has no meaning here" sub -I 10
+refuses 'session expiry before 5.0' "option '--session-expiry' is of MQTT 5.0; write -V 5" \
+    conn -c 1 -x 10 -V 4
+refuses 'a port that is none' "write a port up to 65535" conn -c 1 -h 127.0.0.1:99999
+refuses 'devices without secrets' 'nothing says what' conn -c 1 --product pk
+"$command" fleet conn -c 4 --shard 1/2 --save saved.yaml >out 2>err
+check '--save: exit status' $? 0
+check_has '--save says that --shard is not saved' "$(cat err)" 'not saved; give it to run'
+check_has '--save says how to run it' "$(cat err)" 'saved.yaml --shard 1/2'
+
 # ── a run that is cut short ──
 
 begin() { # a run against nobody whose first retries never end

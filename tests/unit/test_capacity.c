@@ -146,6 +146,33 @@ static void a_pair_of_addresses_has_so_many_ports(void)
     CU_ASSERT(look() && result.binding[0] == '\0');
 }
 
+static void a_source_is_an_address_of_this_machine(void)
+{
+    static const char *const foreign[] = {"127.0.0.2", "192.0.2.77"}; /* of no machine: RFC 5737 */
+    static const char *const other_family[] = {"::1"};
+    static const char *const names[] = {"no-address"};
+    const struct {
+        const char *const *sources;
+        size_t count;
+        const char *words;
+    } bad[] = {
+        {foreign, 2, "source '192.0.2.77' is no address of this machine; 'ip address' lists"},
+        {other_family, 1, "source '::1' is "},
+        {names, 1, "source 'no-address' is no address"},
+    };
+
+    begin(10);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        groups[0].sources = bad[i].sources;
+        groups[0].sources_count = bad[i].count;
+        CU_ASSERT_FALSE(look());
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, bad[i].words));
+    }
+    groups[0].sources = foreign;
+    groups[0].sources_count = 1;
+    CU_ASSERT(look());
+}
+
 static void targets_and_sources_multiply_where_clients_meet_all_pairs(void)
 {
     static const char *const targets[] = {"127.0.0.1:1883", "127.0.0.1:1884", "127.0.0.9:1883"};
@@ -336,6 +363,7 @@ static void the_least_of_all_is_the_answer_and_the_table_has_them_all(void)
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_large_machine_has_room),
     FMX_TEST_CASE(a_pair_of_addresses_has_so_many_ports),
+    FMX_TEST_CASE(a_source_is_an_address_of_this_machine),
     FMX_TEST_CASE(targets_and_sources_multiply_where_clients_meet_all_pairs),
     FMX_TEST_CASE(loopback_is_spread_as_the_library_does),
     FMX_TEST_CASE(groups_share_pairs),

@@ -127,7 +127,7 @@ static void listener_that_cannot_be_is_refused_in_words(void)
         const char *fix;
     } rows[] = {
         {0, "127.0.0.1", "ADDRESS:PORT"},
-        {0, "127.0.0.1:70000", "from 0 to 65535"},
+        {0, "127.0.0.1:70000", "a port up to 65535"},
         {0, "example.com:1883", "numeric"},
         {0, "ws://127.0.0.1:80", "mqtts:// for TLS"},
         {0, "MQTTS://127.0.0.1:80", "mqtts:// for TLS"},
