@@ -298,7 +298,7 @@ static const struct refusal refusals[] = {
     {spoil_no_targets, "groups[1].targets_count is 0", "from 1 to 64"},
     {spoil_missing_targets, "groups[1].targets is missing", ""},
     {spoil_target, "groups[1].targets[0] is '127.0.0.1'", "ADDRESS:PORT"},
-    {spoil_port, "groups[1].targets[1] is 'a:65536'", "0 to 65535"},
+    {spoil_port, "groups[1].targets[1] is 'a:65536'", "a port up to 65535"},
     {spoil_source, "groups[1].sources[0] is 'localhost'", "numeric address"},
     {spoil_timeout, "groups[1].connect_timeout_ms is 99", "from 100 to 600000"},
     {spoil_group_version, "groups[1].version is 6", "from 3 to 5"},
