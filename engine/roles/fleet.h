@@ -578,6 +578,14 @@ uint64_t fmx_schedule_first(const struct fmx_schedule *schedule);
 /* When message `number` + 1 is, if message `number` is planned at `at`. */
 uint64_t fmx_schedule_next(const struct fmx_schedule *schedule, uint64_t number, uint64_t at);
 
+/*
+ * How many messages are planned up to and with `until`, from message `number` on, which is planned
+ * at `*at`; at most `most`. Afterwards `*at` is when the one behind them is planned. Times that are
+ * drawn are walked: each message is one of `*steps`, and it ends sooner when there are none left.
+ */
+uint64_t fmx_schedule_pass(const struct fmx_schedule *schedule, uint64_t number, uint64_t until,
+                           uint64_t most, uint64_t *at, uint32_t *steps);
+
 /* ── fleet_stage.c ── */
 
 enum fmx_fleet_wish {

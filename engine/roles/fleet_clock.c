@@ -12,13 +12,16 @@
  * Memory:         chunks of 64 pieces, made as needed
  * Threads:        one adds: a piece is stored before the count that covers it (release), and read
  *                 after it (acquire); any read
- * Limits:         262,144 pieces; times to 2^53 ns after a piece began are exact to a unit
+ * Limits:         262,144 pieces; times to 2^53 ns after a piece began are exact to a unit. A clock
+ *                 ends at 2^63 units: in 2.5 hours at a million times the rate, else never
  */
 #include "engine/roles/fleet_clock.h"
 
 #include <fleetmux/private/assert.h>
 #include <math.h>
 #include <stdlib.h>
+
+#define UNITS_MAX (1ull << 63)
 
 static const struct fmx_clock_piece *piece_at(const struct fmx_fleet_clock *clock, uint32_t index)
 {
@@ -52,14 +55,16 @@ static double rate_after(const struct fmx_clock_piece *piece, uint64_t passed_ns
            (piece->rate_end - piece->rate_begin) * (double)passed_ns / (double)piece->span_ns;
 }
 
-/* The mean rate of a stretch of a straight line is that of its ends. */
-static uint64_t units_after(const struct fmx_clock_piece *piece, uint64_t passed_ns)
+/* On the clock. The mean rate of a stretch of a straight line is that of its ends. */
+static uint64_t units_at(const struct fmx_clock_piece *piece, uint64_t passed_ns)
 {
     uint64_t bent_ns = passed_ns < piece->span_ns ? passed_ns : piece->span_ns;
     double mean = (piece->rate_begin + rate_after(piece, bent_ns)) / 2;
     double rest = piece->span_ns == 0 ? piece->rate_begin : piece->rate_end;
 
-    return (uint64_t)(mean * (double)bent_ns + rest * (double)(passed_ns - bent_ns));
+    double units = mean * (double)bent_ns + rest * (double)(passed_ns - bent_ns);
+    uint64_t left = UNITS_MAX - piece->begin_units;
+    return units < (double)left ? piece->begin_units + (uint64_t)units : UNITS_MAX;
 }
 
 /* When so many units have gone by: the root of a line, or of a parabola. Negative: never. */
@@ -106,6 +111,7 @@ enum fmx_status fmx_clock_add(struct fmx_fleet_clock *clock, const struct fmx_cl
     uint64_t units = fmx_clock_units(clock, piece->begin_ns);
     FMX_ASSERT(count == 0 || piece->begin_ns >= piece_at(clock, count - 1)->begin_ns);
     FMX_ASSERT(piece->rate_begin >= 0 && piece->rate_end >= 0);
+    FMX_ASSERT(piece->begin_units <= UNITS_MAX);
     struct fmx_clock_piece *added =
         &clock->chunks[count / FMX_CLOCK_CHUNK_PIECES][count % FMX_CLOCK_CHUNK_PIECES];
     *added = *piece;
@@ -141,7 +147,7 @@ uint64_t fmx_clock_units(const struct fmx_fleet_clock *clock, uint64_t real_ns)
 {
     const struct fmx_clock_piece *piece = find_by_time(clock, count_of(clock), real_ns);
 
-    return piece == NULL ? 0 : piece->begin_units + units_after(piece, real_ns - piece->begin_ns);
+    return piece == NULL ? 0 : units_at(piece, real_ns - piece->begin_ns);
 }
 
 double fmx_clock_rate(const struct fmx_fleet_clock *clock, uint64_t real_ns)

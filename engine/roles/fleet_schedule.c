@@ -3,7 +3,9 @@
  *
  * Why it is so:   a schedule that remembers nothing but the last planned time, and draws by number,
  *                 can be walked twice: once to see what is due, once more to say when each message
- *                 that is sent late was to leave
+ *                 that is sent late was to leave. Who was away for long has much to walk over: what
+ *                 is regular is worked out in one step, and what is drawn is walked a part at a time
+ * Words:          step: from one message to the next; pass: over many of them at once
  * Threads:        pure
  * Limits:         a planned time that would leave 64 bits is never
  * Not here:       what a time on the clock is in real time: fleet_clock.c
@@ -91,4 +93,73 @@ uint64_t fmx_schedule_next(const struct fmx_schedule *schedule, uint64_t number,
         break;
     }
     return add(at, interval_ns);
+}
+
+/* ── many at once ── */
+
+/* Every interval `count` messages, `spacing_ns` apart. */
+struct period {
+    uint64_t interval_ns;
+    uint64_t spacing_ns;
+    uint64_t count;
+};
+
+/* False: its times are drawn. */
+static bool find_period(const struct fmx_fleet_publish *publish, struct period *out_period)
+{
+    bool is_burst = publish->schedule == FMX_FLEET_BURSTS;
+    bool looks_once = publish->schedule == FMX_FLEET_ON_CHANGE && publish->change >= 1;
+
+    *out_period = (struct period){.interval_ns = publish->interval_ns,
+                                  .spacing_ns = is_burst ? publish->burst_spacing_ns : 0,
+                                  .count = is_burst ? publish->burst_count : 1};
+    return is_burst || looks_once || publish->schedule == FMX_FLEET_CONSTANT;
+}
+
+static uint64_t least(uint64_t a, unsigned __int128 b)
+{
+    return b < a ? (uint64_t)b : a;
+}
+
+/* In one step, as many as there may be, but `most`. */
+static uint64_t pass_period(const struct period *period, uint64_t number, uint64_t until,
+                            uint64_t most, uint64_t *at)
+{
+    uint64_t place = number % period->count;           /* within its interval, */
+    uint64_t begin = *at - place * period->spacing_ns; /* which begins here */
+    uint64_t whole = (until - begin) / period->interval_ns;
+    uint64_t rest = (until - begin) % period->interval_ns;
+    uint64_t within = period->spacing_ns == 0 ? period->count
+                                              : least(period->count, rest / period->spacing_ns + 1);
+    uint64_t passed = least(most, (unsigned __int128)whole * period->count + within - place);
+    uint64_t next = place + passed;
+    unsigned __int128 then = begin +
+                             (unsigned __int128)(next / period->count) * period->interval_ns +
+                             next % period->count * period->spacing_ns;
+
+    *at = then >> 63 == 0 ? (uint64_t)then : FMX_CLOCK_NEVER;
+    return passed;
+}
+
+uint64_t fmx_schedule_pass(const struct fmx_schedule *schedule, uint64_t number, uint64_t until,
+                           uint64_t most, uint64_t *at, uint32_t *steps)
+{
+    uint64_t passed = 0;
+    struct period period;
+
+    if (*at > until || most == 0) {
+        return 0;
+    }
+    if (find_period(schedule->publish, &period)) {
+        uint64_t left = schedule->most - number;
+        passed = pass_period(&period, number, until, most < left ? most : left, at);
+        *at = passed == left ? FMX_CLOCK_NEVER : *at;
+        return passed;
+    }
+    while (*at <= until && passed<most && * steps> 0) {
+        *at = fmx_schedule_next(schedule, number + passed, *at);
+        passed++;
+        (*steps)--;
+    }
+    return passed;
 }

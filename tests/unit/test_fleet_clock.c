@@ -183,6 +183,94 @@ static void schedule_ends_with_its_last_message(void)
     CU_ASSERT_EQUAL(fmx_schedule_first(&schedule), FMX_CLOCK_NEVER);
 }
 
+/* ── many messages at once ── */
+
+static void draw_publish(struct fmx_prng *prng, struct fmx_fleet_publish *out_publish)
+{
+    static const enum fmx_fleet_schedule kinds[] = {FMX_FLEET_CONSTANT, FMX_FLEET_POISSON,
+                                                    FMX_FLEET_BURSTS, FMX_FLEET_ON_CHANGE};
+
+    fmx_fleet_publish_init(out_publish);
+    out_publish->schedule = kinds[fmx_prng_below(prng, 4)];
+    out_publish->interval_ns = 1 + fmx_prng_below(prng, 1ull << fmx_prng_below(prng, 45));
+    out_publish->burst_count = 1 + (uint32_t)fmx_prng_below(prng, 20);
+    uint64_t most_ns = out_publish->interval_ns / out_publish->burst_count;
+    out_publish->burst_spacing_ns =
+        fmx_prng_below(prng, 3) == 0 ? 0 : fmx_prng_below(prng, most_ns + 1);
+    out_publish->change = fmx_prng_below(prng, 2) == 0 ? 1 : 0.3;
+}
+
+/* Whoever passes over many, in whatever portions, comes to where a walk comes to. */
+static void passing_over_many_is_as_walking(void)
+{
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct fmx_prng prng = {.state = seed};
+        struct fmx_fleet_publish publish;
+        draw_publish(&prng, &publish);
+        bool is_bounded = fmx_prng_below(&prng, 2) == 0;
+        const struct fmx_schedule schedule = {.publish = &publish,
+                                              .key = seed,
+                                              .anchor = fmx_prng_below(&prng, 1ull << 50),
+                                              .most = is_bounded ? fmx_prng_below(&prng, 300)
+                                                                 : UINT64_MAX};
+        uint64_t walked_at = fmx_schedule_first(&schedule);
+        uint64_t passed_at = walked_at;
+        uint64_t walked = 0;
+        uint64_t passed = 0;
+        for (unsigned i = 0; i < 20 && walked_at != FMX_CLOCK_NEVER; i++) {
+            uint64_t until = walked_at + fmx_prng_below(&prng, publish.interval_ns * 20);
+            while (walked_at <= until) {
+                walked_at = fmx_schedule_next(&schedule, walked++, walked_at);
+            }
+            while (passed_at <= until) {
+                uint64_t most = 1 + fmx_prng_below(&prng, 50);
+                uint32_t steps = (uint32_t)fmx_prng_below(&prng, 30);
+                passed += fmx_schedule_pass(&schedule, passed, until, most, &passed_at, &steps);
+            }
+            FMX_SEED_ASSERT(seed, passed == walked);
+            FMX_SEED_ASSERT(seed, passed_at == walked_at);
+        }
+        FMX_SEED_ASSERT(seed, !is_bounded || passed <= schedule.most);
+    }
+}
+
+/* Years are one step where nothing is drawn; else the steps that it has are all that it takes. */
+static void passing_is_bounded(void)
+{
+    struct fmx_fleet_publish publish;
+    const struct fmx_schedule schedule = {.publish = &publish, .key = 7, .most = UINT64_MAX};
+    uint32_t steps = 0;
+
+    fmx_fleet_publish_init(&publish);
+    publish.interval_ns = 1;
+    uint64_t at = fmx_schedule_first(&schedule);
+    uint64_t until = 1ull << 62;
+    CU_ASSERT_EQUAL(fmx_schedule_pass(&schedule, 0, until, UINT64_MAX, &at, &steps), until + 1);
+    CU_ASSERT_EQUAL(at, until + 1);
+    at = fmx_schedule_first(&schedule);
+    CU_ASSERT_EQUAL(fmx_schedule_pass(&schedule, 0, 1ull << 63, UINT64_MAX, &at, &steps),
+                    (1ull << 63) + 1);
+    CU_ASSERT_EQUAL(at, FMX_CLOCK_NEVER);
+    publish.schedule = FMX_FLEET_POISSON;
+    at = fmx_schedule_first(&schedule);
+    steps = 1000;
+    CU_ASSERT_EQUAL(fmx_schedule_pass(&schedule, 0, until, UINT64_MAX, &at, &steps), 1000);
+    CU_ASSERT_EQUAL(steps, 0);
+    CU_ASSERT(at < 1000000);
+}
+
+static void clock_ends_where_its_numbers_do(void)
+{
+    begin();
+    add(0, 0, 1e12, 1e12);
+    add(10 * S, 0, 1e12, 1e12);
+    add(20 * S, 0, 1, 1);
+    CU_ASSERT_EQUAL(fmx_clock_units(&clock_, 1), UINT64_C(1000000000000));
+    CU_ASSERT_EQUAL(fmx_clock_units(&clock_, 5 * S), 1ull << 63);
+    CU_ASSERT_EQUAL(fmx_clock_units(&clock_, 15 * S), 1ull << 63);
+    CU_ASSERT_EQUAL(fmx_clock_units(&clock_, 1000 * S), 1ull << 63);
+}
+
 /* ── tags ── */
 
 static void tags_tell_planned_time_and_lateness(void)
@@ -215,6 +303,9 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(clock_keeps_many_pieces_and_says_when_it_is_full),
     FMX_TEST_CASE(schedules_keep_their_mean),
     FMX_TEST_CASE(schedule_ends_with_its_last_message),
+    FMX_TEST_CASE(passing_over_many_is_as_walking),
+    FMX_TEST_CASE(passing_is_bounded),
+    FMX_TEST_CASE(clock_ends_where_its_numbers_do),
     FMX_TEST_CASE(tags_tell_planned_time_and_lateness),
 };
 
