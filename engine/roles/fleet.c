@@ -9,7 +9,7 @@
  * Limits:         FMX_FLEET_CLIENTS_MAX clients
  * Not here:       a map of the other files: fleet.h
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_stage.h"
 
 #include "engine/clock.h"
 

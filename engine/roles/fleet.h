@@ -39,6 +39,7 @@
 #include "engine/index.h"
 #include "engine/mux.h"
 #include "engine/roles/fleet_clock.h"
+#include "engine/roles/fleet_schedule.h"
 #include "engine/roles/template.h"
 #include "proto/dialect.h"
 #include "tls/tls.h"
@@ -561,66 +562,6 @@ void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publi
 /* Room for what clients learn. False: no memory. */
 bool fmx_fleet_register_open(struct fmx_fleet_crew *crew);
 void fmx_fleet_register_close(struct fmx_fleet_crew *crew);
-
-/* ── fleet_schedule.c: pure ── */
-
-/* What the times of a flow depend on. */
-struct fmx_schedule {
-    const struct fmx_fleet_publish *publish;
-    uint64_t key;    /* draws of this flow begin here */
-    uint64_t anchor; /* on the clock: where the flow begins */
-    uint64_t most;   /* messages it may have; UINT64_MAX: no bound */
-};
-
-/* When message 0 is planned; FMX_CLOCK_NEVER: there is none. */
-uint64_t fmx_schedule_first(const struct fmx_schedule *schedule);
-
-/* When message `number` + 1 is, if message `number` is planned at `at`. */
-uint64_t fmx_schedule_next(const struct fmx_schedule *schedule, uint64_t number, uint64_t at);
-
-/*
- * How many messages are planned up to and with `until`, from message `number` on, which is planned
- * at `*at`; at most `most`. Afterwards `*at` is when the one behind them is planned. Times that are
- * drawn are walked: each message is one of `*steps`, and it ends sooner when there are none left.
- */
-uint64_t fmx_schedule_pass(const struct fmx_schedule *schedule, uint64_t number, uint64_t until,
-                           uint64_t most, uint64_t *at, uint32_t *steps);
-
-/* ── fleet_stage.c ── */
-
-enum fmx_fleet_wish {
-    FMX_FLEET_WISH_RATE, /* to shard 0 */
-    FMX_FLEET_WISH_PAUSE,
-    FMX_FLEET_WISH_STORM, /* to every shard */
-};
-
-/* Room for the stages' states and the leaving clock. False: no memory. */
-bool fmx_fleet_stages_open(struct fmx_fleet *fleet);
-void fmx_fleet_stages_close(struct fmx_fleet *fleet);
-
-/* Clients of a group with a number below it are those that `share` means. */
-uint32_t fmx_fleet_share_of(double share, uint32_t clients_count);
-
-bool fmx_fleet_stage_has(const struct fmx_fleet_stage *stage, uint32_t group);
-
-/* Once, on shard 0, when the plan's clock begins; then every FMX_FLEET_WATCH_NS. */
-void fmx_fleet_direct_begin(struct fmx_fleet_shard *fleet);
-void fmx_fleet_direct(struct fmx_fleet_shard *fleet);
-
-/* A message of fmx_fleet_set_rate, _pause or _storm. */
-void fmx_fleet_steer(struct fmx_fleet_shard *fleet, const struct fmx_msg *message);
-
-/* On every shard: what has begun or ended since the last look. Returns when to look again. */
-uint64_t fmx_fleet_follow(struct fmx_fleet_shard *fleet);
-
-/* ── fleet_leave.c ── */
-
-/* A stage that makes clients leave begins for a crew. */
-void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage);
-void fmx_fleet_leave_due(struct fmx_fleet_crew *crew);
-
-/* A storm that somebody has asked for. */
-void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave);
 
 /* ── fleet_client.c ── */
 

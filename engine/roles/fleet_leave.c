@@ -12,7 +12,7 @@
  * Limits:         EVENTS_PER_TURN, so that a storm of a hundred thousand does not stop all others
  * Not here:       how a client goes: fleet_client.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_stage.h"
 
 #define EVENTS_PER_TURN 1024u
 #define LOOKS_PER_TURN  16384u /* at events of churn: most are of other shards, or of nobody open */

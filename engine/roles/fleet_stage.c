@@ -15,7 +15,7 @@
  * Limits:         a clock's pieces: then rates cannot be changed any more, and stay as they are
  * Not here:       who leaves: fleet_leave.c; who connects: fleet_client.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_stage.h"
 
 #include <math.h>
 #include <stdlib.h>
