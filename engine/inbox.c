@@ -54,15 +54,22 @@ void fmx_inbox_close(struct fmx_inbox *inbox)
     inbox->messages = NULL;
 }
 
-bool fmx_inbox_push(struct fmx_inbox *inbox, const struct fmx_msg *message)
+bool fmx_inbox_has_room(struct fmx_inbox *inbox)
 {
     uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
 
     if (head - inbox->tail_seen == inbox->capacity) {
         inbox->tail_seen = atomic_load_explicit(&inbox->tail, memory_order_acquire);
-        if (head - inbox->tail_seen == inbox->capacity) {
-            return false;
-        }
+    }
+    return head - inbox->tail_seen < inbox->capacity;
+}
+
+bool fmx_inbox_push(struct fmx_inbox *inbox, const struct fmx_msg *message)
+{
+    uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
+
+    if (!fmx_inbox_has_room(inbox)) {
+        return false;
     }
     inbox->messages[head & (inbox->capacity - 1)] = *message;
     atomic_store_explicit(&inbox->head, head + 1, memory_order_release);

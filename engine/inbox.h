@@ -25,6 +25,9 @@ void fmx_inbox_close(struct fmx_inbox *inbox);
 /* Writer. False if full: nothing is pushed. */
 bool fmx_inbox_push(struct fmx_inbox *inbox, const struct fmx_msg *message);
 
+/* Writer. True: the next push is not refused. */
+bool fmx_inbox_has_room(struct fmx_inbox *inbox);
+
 /* Reader. False if empty. */
 bool fmx_inbox_pop(struct fmx_inbox *inbox, struct fmx_msg *out_message);
 

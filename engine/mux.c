@@ -741,6 +741,12 @@ void fmx_mux_caller_close(struct fmx_mux_caller *caller)
     atomic_store_explicit(&caller->in_use, false, memory_order_release);
 }
 
+bool fmx_mux_caller_has_room(struct fmx_mux_caller *caller, uint32_t to_shard)
+{
+    FMX_DEBUG_ASSERT(to_shard < caller->mux->shards_count);
+    return fmx_inbox_has_room(&caller->inboxes[to_shard]);
+}
+
 bool fmx_mux_caller_post(struct fmx_mux_caller *caller, uint32_t to_shard, struct fmx_msg *message)
 {
     struct fmx_shard *shard = fmx_mux_shard(caller->mux, to_shard);

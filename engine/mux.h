@@ -90,6 +90,9 @@ enum fmx_status fmx_mux_caller_open(struct fmx_mux *mux,
 /* What it has posted is still delivered. The caller's own thread. */
 void fmx_mux_caller_close(struct fmx_mux_caller *caller);
 
+/* The caller's own thread. True: the next post to that shard is not refused. */
+bool fmx_mux_caller_has_room(struct fmx_mux_caller *caller, uint32_t to_shard);
+
 /* The caller's own thread. False if that inbox is full. Wakes the shard if it sleeps. */
 bool fmx_mux_caller_post(struct fmx_mux_caller *caller, uint32_t to_shard, struct fmx_msg *message);
 

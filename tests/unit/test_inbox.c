@@ -52,6 +52,7 @@ static void play(uint64_t seed, uint32_t capacity)
         bool pushes = fmx_prng_below(&prng, 100) < (i / 500 % 2 == 0 ? 70u : 30u);
         if (pushes) {
             bool has_room = pushed - popped < capacity;
+            FMX_SEED_ASSERT(seed, fmx_inbox_has_room(&inbox) == has_room);
             FMX_SEED_ASSERT(seed, fmx_inbox_push(&inbox, &message) == has_room);
             pushed += has_room;
         } else {
