@@ -26,6 +26,7 @@
 #define POLL_NS      (5 * FMX_NS_PER_MS)
 #define QUIET_NS     (250 * FMX_NS_PER_MS) /* at the end: nothing more is on its way */
 #define REARMS       4096u                 /* clients that learn of a changed clock in one turn */
+#define ENDS         1024u                 /* clients that learn of the end in one turn */
 #define USAGE_LOOKS  10u /* watches between two looks at the thread's own processor time */
 #define RATE_MAX     1e6
 
@@ -124,6 +125,8 @@ static enum fmx_status open_shard(struct fmx_shard *shard)
     fleet->connecting_max =
         equal_part(fleet->fleet->plan.connects_inflight_max, shard->shards_count);
     name_timer(&fleet->watch, FMX_FLEET_TIMER_WATCH);
+    name_timer(&fleet->ending, FMX_FLEET_TIMER_ENDING);
+    name_timer(&fleet->storm, FMX_FLEET_TIMER_STORM);
     fleet->crews = calloc(fleet->fleet->teams_count, sizeof(struct fmx_fleet_crew *));
     bool is_whole = fleet->crews != NULL && fmx_fleet_message_open(fleet) &&
                     fmx_fleet_answers_open(fleet) && fmx_fleet_requests_open(fleet) &&
@@ -169,7 +172,13 @@ static bool all_clients_ended(const struct fmx_fleet_shard *fleet)
             return false;
         }
     }
-    return true;
+    return fleet->going == 0;
+}
+
+/* Has every client been told that planning has ended? */
+static bool has_told_all(const struct fmx_fleet_shard *fleet)
+{
+    return fleet->ending_group == fleet->fleet->teams_count;
 }
 
 /* Nothing is on its way any more: to the server, or, as far as one can tell, from it. */
@@ -190,10 +199,30 @@ static bool is_finished(const struct fmx_fleet_shard *fleet)
         return true;
     }
     if (fleet->is_ending) {
-        return is_quiet(fleet) ||
+        return (has_told_all(fleet) && is_quiet(fleet)) ||
                fleet->shard->now_ns >= fleet->ending_ns + plan->drain_ms * FMX_NS_PER_MS;
     }
     return fleet->fleet->ends_by_count && fleet->flows_left == 0 && is_quiet(fleet);
+}
+
+/* Some of the clients in each turn, one after another; who needs more turns is asked again. */
+static void go_on_ending(struct fmx_fleet_shard *fleet)
+{
+    unsigned left = ENDS;
+
+    while (!has_told_all(fleet)) {
+        struct fmx_fleet_crew *crew = fleet->crews[fleet->ending_group];
+        if (fleet->ending_next == crew->clients_count) {
+            fleet->ending_group++;
+            fleet->ending_next = 0;
+            continue;
+        }
+        if (left-- == 0 || !fmx_fleet_flows_end(&crew->clients[fleet->ending_next])) {
+            fmx_wheel_arm(&fleet->shard->wheel, &fleet->ending, fleet->shard->now_ns);
+            return;
+        }
+        fleet->ending_next++;
+    }
 }
 
 static void begin_ending(struct fmx_fleet_shard *fleet)
@@ -204,11 +233,7 @@ static void begin_ending(struct fmx_fleet_shard *fleet)
     fleet->is_ending = true;
     fleet->ending_ns = fleet->shard->now_ns;
     fleet->last_received_ns = fleet->ending_ns; /* quiet is counted from here at the earliest */
-    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
-        for (uint32_t j = 0; j < fleet->crews[i]->clients_count; j++) {
-            fmx_fleet_flows_end(&fleet->crews[i]->clients[j]);
-        }
-    }
+    go_on_ending(fleet);
 }
 
 /* ── the watch ── */
@@ -270,7 +295,8 @@ static void note_backlogs(struct fmx_fleet_shard *fleet)
     for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
         struct fmx_fleet_crew *crew = fleet->crews[i];
         uint64_t begun = atomic_load_explicit(&crew->counters.connects_begun, memory_order_relaxed);
-        fmx_count_set(&crew->counters.connects_planned, begun + fmx_fleet_ramp_backlog(crew));
+        fmx_count_set(&crew->counters.connects_planned,
+                      begun + crew->connects_waited + fmx_fleet_ramp_backlog(crew));
     }
 }
 
@@ -319,19 +345,29 @@ static void watch(struct fmx_fleet_shard *fleet)
 
 /* ── the role ── */
 
+/* A connect whose time has come. */
+static void connect_is_due(struct fmx_fleet_client *client)
+{
+    const struct fmx_fleet_shard *fleet = client->crew->fleet;
+
+    if (fleet->is_ending || fmx_fleet_client_is_held(client)) {
+        return; /* nobody comes any more, or not yet */
+    }
+    if (fleet->connecting >= fleet->connecting_max) {
+        fmx_fleet_client_wait(client, BUSY_LOOK_NS);
+    } else {
+        fmx_fleet_client_begin(client);
+    }
+}
+
 static void client_is_due(struct fmx_fleet_client *client)
 {
-    struct fmx_fleet_shard *fleet = client->crew->fleet;
-
-    if (client->state == FMX_CLIENT_WAITING && fleet->is_ending) {
-        return; /* nobody comes any more */
-    }
-    if (client->state == FMX_CLIENT_WAITING && fleet->connecting >= fleet->connecting_max) {
-        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns + BUSY_LOOK_NS);
-    } else if (client->state == FMX_CLIENT_WAITING) {
-        fmx_fleet_client_begin(client);
+    if (client->state == FMX_CLIENT_WAITING) {
+        connect_is_due(client);
     } else if (client->state == FMX_CLIENT_CONNECTING) {
         fmx_fleet_register_is_late(client->conn);
+    } else if (client->state == FMX_CLIENT_DONE) {
+        fmx_fleet_flows_forget_more(client);
     } else {
         fmx_fleet_flows_due(client);
     }
@@ -367,6 +403,12 @@ static void on_timer(struct fmx_shard *shard, struct fmx_timer *timer)
         break;
     case FMX_FLEET_TIMER_REQUESTS:
         fmx_fleet_requests_due(fleet);
+        break;
+    case FMX_FLEET_TIMER_ENDING:
+        go_on_ending(fleet);
+        break;
+    case FMX_FLEET_TIMER_STORM:
+        fmx_fleet_storm_due(fleet);
         break;
     }
 }
@@ -419,6 +461,9 @@ static void on_stop(struct fmx_shard *shard)
     struct fmx_fleet_shard *fleet = fmx_fleet_of(shard);
 
     begin_ending(fleet);
+    if (!has_told_all(fleet) || fleet->going > 0) {
+        fmx_fleet_flows_stop(fleet);
+    }
     note_usage(fleet);
 }
 
@@ -572,11 +617,23 @@ enum fmx_status fmx_fleet_pause(struct fmx_fleet *fleet, bool is_paused)
                                  .steer = {.wish = FMX_FLEET_WISH_PAUSE, .value = is_paused}});
 }
 
+/* On every shard, so that it is asked of all or of none: nobody else posts through this caller. */
+static bool has_room_for_storm(const struct fmx_fleet *fleet)
+{
+    for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
+        const struct fmx_fleet_shard *shard = fmx_fleet_of(fmx_mux_shard(fleet->mux, i));
+        uint32_t done = atomic_load_explicit(&shard->storms_done, memory_order_acquire);
+        if (fleet->storms_asked - done >= FMX_FLEET_STORMS_MAX ||
+            !fmx_mux_caller_has_room(fleet->caller, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum fmx_status fmx_fleet_storm(struct fmx_fleet *fleet, uint32_t group, double share,
                                 enum fmx_fleet_leave leave)
 {
-    enum fmx_status status = FMX_OK;
-
     if (!runs(fleet)) {
         return FMX_E_STATE;
     }
@@ -584,16 +641,20 @@ enum fmx_status fmx_fleet_storm(struct fmx_fleet *fleet, uint32_t group, double 
         (unsigned)leave > FMX_FLEET_LEAVE_VANISH) {
         return FMX_E_ARGUMENT;
     }
+    if (!has_room_for_storm(fleet)) {
+        return FMX_FULL;
+    }
+    fleet->storms_asked++;
     for (uint32_t i = 0; i < fmx_mux_shards_count(fleet->mux); i++) {
         struct fmx_msg message = {.kind = FMX_MSG_STEER,
                                   .steer = {.wish = FMX_FLEET_WISH_STORM,
                                             .value = share,
                                             .group = group,
                                             .leave = (uint8_t)leave}};
-        enum fmx_status posted = post(fleet, i, message);
-        status = posted != FMX_OK ? posted : status;
+        enum fmx_status status = post(fleet, i, message);
+        FMX_ASSERT(status == FMX_OK); /* there was room, and it only grows */
     }
-    return status;
+    return FMX_OK;
 }
 
 /* ── stop and close ── */

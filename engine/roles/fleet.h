@@ -139,6 +139,7 @@ struct fmx_fleet {
     _Atomic uint64_t first_sent_ns;  /* 0: no message yet; written by whoever comes first */
     _Atomic uint64_t ready_ns;       /* when every client was subscribed first; 0: not yet */
     _Atomic uint64_t ended_ns;       /* elapsed time is frozen here; written by stop */
+    uint32_t storms_asked;           /* the caller's */
     _Atomic bool is_settled;         /* no shard runs any more, and the next two are known */
     uint64_t deliveries_expected;    /* by stop, when no shard runs */
     uint64_t deliveries_lost;
@@ -167,6 +168,7 @@ struct fmx_fleet_client {
     union {
         uint64_t connect_planned_ns; /* WAITING */
         struct fmx_conn *conn;       /* CONNECTING, OPEN */
+        uint64_t gone_ns;            /* DONE: since then */
     };
     struct fmx_fleet_crew *crew;
     uint64_t hash;     /* sum over its messages */
@@ -182,6 +184,9 @@ struct fmx_fleet_client {
     bool is_from_start : 1; /* subscribed before anybody sent, and ever since */
     bool comes_back : 1;    /* it left because a stage said so, and returns at once */
     bool is_away : 1;       /* fleet_track.c's: what comes meanwhile is not for it */
+    bool is_returning : 1;  /* what fell due until it could publish is not wholly counted yet */
+    bool is_late : 1;       /* its connect is due and could not begin yet */
+    bool is_given_up : 1;   /* nobody waits for its overdue messages any more */
 };
 
 static_assert(sizeof(struct fmx_fleet_client) <= 72, "a client is little more than a cache line");
@@ -212,15 +217,16 @@ struct fmx_fleet_crew {
     uint32_t next_client;         /* of the ramp */
     bool has_ramped;              /* a ramp has begun for it */
     struct fmx_timer ramp;
-    uint32_t clock_seen; /* segments of the publishing clock that timers know of */
-    uint32_t rearm_next; /* the next client whose timer is to know the newer ones */
+    uint64_t connects_waited; /* due and not begun: no room yet, or sent away meanwhile */
+    uint32_t clock_seen;      /* segments of the publishing clock that timers know of */
+    uint32_t rearm_next;      /* the next client whose timer is to know the newer ones */
     struct fmx_timer rearm;
     struct fmx_timer leaving; /* churn, storm, stop */
     uint32_t leave_next;
     uint64_t leave_event;
     uint64_t leave_paused_ns; /* leave_stage stood still for so long */
-    uint64_t storms;
-    uint32_t leave_stage; /* whose clients leave now */
+    uint64_t storms;          /* of those that were asked for, begun here */
+    uint32_t leave_stage;     /* whose clients leave now */
     bool is_leaving;
     uint64_t settled;                  /* clients that were subscribed, or have failed, once */
     _Atomic uint64_t settled_shared;   /* the same, for the director */
@@ -264,6 +270,15 @@ struct fmx_fleet_filled {
     uint8_t bytes[FMX_TEMPLATE_BYTES_MAX];
 };
 
+/* A storm that somebody has asked for. */
+struct fmx_fleet_storm {
+    double share;
+    uint32_t group; /* or FMX_FLEET_ALL */
+    enum fmx_fleet_leave leave;
+};
+
+#define FMX_FLEET_STORMS_MAX 16u /* asked for and not over */
+
 /* One per shard: shard->role_state. */
 struct fmx_fleet_shard {
     struct fmx_fleet *fleet;
@@ -271,17 +286,30 @@ struct fmx_fleet_shard {
     struct fmx_fleet_crew **crews; /* one for each team, by group */
     uint32_t connecting;           /* begun and not answered */
     uint32_t connecting_max;
+    uint64_t dialled_ns;    /* the last connect that got a slot */
     struct fmx_timer watch; /* looks at clocks, stages and the end, every FMX_FLEET_WATCH_NS */
     uint32_t watches;
     uint64_t tick_ns;    /* when the tick is due that measures FMX_FLEET_DRIFT */
     uint32_t stage_seen; /* stages that this shard has begun, counted */
     uint64_t flows_left; /* flows that will have more messages */
     uint64_t unacked;    /* over all clients */
-    uint64_t overdue;    /* over all clients */
+    uint64_t overdue;    /* over all clients that may still send it */
+    uint32_t walks_left; /* of drawn messages, in turn walks_turn */
+    uint32_t walks_turn;
+    uint32_t going; /* clients that are gone, and whose last messages are not wholly counted yet */
     uint64_t last_received_ns;
-    _Atomic uint64_t last_connect_ns; /* of the last good CONNACK, since start */
-    uint64_t ending_ns;               /* when planning ended; 0: it has not */
+    _Atomic uint64_t last_connect_ns;                    /* of the last good CONNACK, since start */
+    struct fmx_fleet_storm storms[FMX_FLEET_STORMS_MAX]; /* storm n at n % STORMS_MAX */
+    uint32_t storms_begun;                               /* asked of this shard */
+    _Atomic uint32_t storms_done;                        /* read by the caller */
+    uint32_t storm_group;                                /* of the first that is not done: */
+    uint32_t storm_next;                                 /* whom it comes to next */
+    struct fmx_timer storm;
+    uint64_t ending_ns; /* when planning ended; 0: it has not */
     bool is_ending;
+    struct fmx_timer ending; /* goes through all clients: what each of them still had to do */
+    uint32_t ending_group;   /* the next one's; behind the last: it has been everywhere */
+    uint32_t ending_next;
     _Atomic bool is_finished; /* read by snapshots */
     _Atomic uint64_t cpu_ns;
     _Atomic uint64_t cpu_wait_ns;
@@ -305,7 +333,7 @@ struct fmx_fleet_part {
         uint64_t connect_planned_ns;
         struct fmx_fleet_crew *ghost_of;
     };
-    uint64_t since_ns;   /* dialled, TCP up, CONNECT sent, one after another */
+    uint64_t since_ns;   /* dialled, TCP up, CONNECT sent, may publish, one after another */
     uint32_t unacked;    /* QoS 1 sent and not acknowledged */
     uint8_t subacks_due; /* until it counts as subscribed */
     uint8_t reason;      /* the server's last word */
@@ -329,6 +357,8 @@ enum {
     FMX_FLEET_TIMER_REARM,
     FMX_FLEET_TIMER_LEAVING,
     FMX_FLEET_TIMER_REQUESTS,
+    FMX_FLEET_TIMER_ENDING,
+    FMX_FLEET_TIMER_STORM,
 };
 
 #define FMX_FLEET_WATCH_NS (20 * FMX_NS_PER_MS)
@@ -571,6 +601,12 @@ void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet);
 /* Own clients of the ramp whose time has come and who have not begun. */
 uint64_t fmx_fleet_ramp_backlog(const struct fmx_fleet_crew *crew);
 void fmx_fleet_client_begin(struct fmx_fleet_client *client);
+
+/* Its connect is due, and cannot begin: it looks again after this long, the planned time stands. */
+void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns);
+
+/* Its connect was planned within a pause: it is planned anew, for a moment later. */
+bool fmx_fleet_client_is_held(struct fmx_fleet_client *client);
 void fmx_fleet_client_opened(struct fmx_conn *conn);
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag);
 void fmx_fleet_client_closed(struct fmx_conn *conn);
@@ -628,11 +664,23 @@ void fmx_fleet_flows_anchor(struct fmx_fleet_client *client, uint64_t planned_ns
 /* When it is to look again, after a change of the clock. */
 void fmx_fleet_flows_rearm(struct fmx_fleet_client *client);
 
-/* Nothing is planned any more: counts what fell due, and sends what may still leave. */
-void fmx_fleet_flows_end(struct fmx_fleet_client *client);
+/*
+ * Nothing is planned any more: counts what fell due, and sends what may still leave; who waits for
+ * a connection is given up. False: there is so much that it has to be asked again, next turn.
+ */
+bool fmx_fleet_flows_end(struct fmx_fleet_client *client);
 
-/* The client is gone for good: what is overdue stays so, and nobody waits for it. */
+/* What is overdue stays so, and nobody waits for it. */
+void fmx_fleet_flows_give_up(struct fmx_fleet_client *client);
+
+/* The client is gone for good: it is given up, and plans nothing more. */
 void fmx_fleet_flows_forget(struct fmx_fleet_client *client);
+
+/* It still is, and that took more than a turn. */
+void fmx_fleet_flows_forget_more(struct fmx_fleet_client *client);
+
+/* The shard stops: what fell due and is not counted is counted now, as far as that is bounded. */
+void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet);
 
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag);
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);

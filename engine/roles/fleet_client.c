@@ -25,6 +25,7 @@
 #include <errno.h>
 
 #define BEGINS_PER_TURN 1024u
+#define SLOT_LOOK_NS    FMX_NS_PER_MS
 
 /* ── counting ── */
 
@@ -97,6 +98,9 @@ void fmx_fleet_count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status
 static void plan_connect(struct fmx_fleet_client *client, uint64_t planned_ns)
 {
     enter_state(client, FMX_CLIENT_WAITING);
+    if (client->crew->fleet->is_ending) {
+        fmx_fleet_flows_give_up(client); /* nobody comes any more */
+    }
     client->connect_planned_ns = planned_ns;
     fmx_wheel_arm(&client->crew->fleet->shard->wheel, &client->timer, planned_ns);
 }
@@ -157,6 +161,43 @@ static enum fmx_status dial(struct fmx_fleet_client *client, struct fmx_conn **o
     return status;
 }
 
+void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns)
+{
+    struct fmx_shard *shard = client->crew->fleet->shard;
+
+    client->crew->connects_waited += !client->is_late;
+    client->is_late = true;
+    fmx_wheel_arm(&shard->wheel, &client->timer, shard->now_ns + look_ns);
+}
+
+bool fmx_fleet_client_is_held(struct fmx_fleet_client *client)
+{
+    const struct fmx_fleet *fleet = client->crew->team->fleet;
+    struct fmx_shard *shard = client->crew->fleet->shard;
+
+    if (!atomic_load_explicit(&fleet->is_paused, memory_order_relaxed) ||
+        client->connect_planned_ns <
+            atomic_load_explicit(&fleet->paused_at_ns, memory_order_relaxed)) {
+        return false;
+    }
+    client->connect_planned_ns = shard->now_ns + FMX_FLEET_WATCH_NS;
+    fmx_wheel_arm(&shard->wheel, &client->timer, client->connect_planned_ns);
+    return true;
+}
+
+/*
+ * Connections that still close, and ghosts, hold all slots. It waits for one, and has failed when
+ * nobody has got any for as long as a connect may take.
+ */
+static uint64_t slot_deadline_ns(const struct fmx_fleet_client *client)
+{
+    uint64_t dialled_ns = client->crew->fleet->dialled_ns;
+    uint64_t since_ns =
+        client->connect_planned_ns > dialled_ns ? client->connect_planned_ns : dialled_ns;
+
+    return since_ns + fmx_fleet_group_of(client)->connect_timeout_ms * FMX_NS_PER_MS;
+}
+
 void fmx_fleet_client_begin(struct fmx_fleet_client *client)
 {
     struct fmx_fleet_crew *crew = client->crew;
@@ -170,11 +211,12 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client)
         fmx_fleet_flows_anchor(client, client->connect_planned_ns);
     }
     enum fmx_status status = dial(client, &conn, &sys_errno);
-    if (status == FMX_LIMIT_SESSIONS && !fleet->is_ending) {
-        /* connections that still close hold all slots: look again, the planned time stands */
-        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, now_ns + FMX_NS_PER_MS);
+    if (status == FMX_LIMIT_SESSIONS && now_ns < slot_deadline_ns(client)) {
+        fmx_fleet_client_wait(client, SLOT_LOOK_NS);
         return;
     }
+    crew->connects_waited -= client->is_late;
+    client->is_late = false;
     client->connects++;
     fmx_count(&crew->counters.connects_begun, 1);
     if (status != FMX_OK) {
@@ -189,6 +231,7 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client)
     enter_state(client, FMX_CLIENT_CONNECTING);
     client->conn = conn;
     fleet->connecting++;
+    fleet->dialled_ns = now_ns;
     if (crew->team->tls != NULL) {
         fmx_fleet_tls_begin(conn);
     }
@@ -559,6 +602,7 @@ void fmx_fleet_client_leave(struct fmx_fleet_client *client, enum fmx_fleet_leav
     client->is_stopped = client->is_stopped || is_for_good; /* whatever is said later */
     client->comes_back = !client->is_stopped && !is_by_policy;
     if (client->state == FMX_CLIENT_WAITING) {
+        client->is_late = false; /* was planned, and never begins: it stays among those that wait */
         fmx_wheel_disarm(&client->crew->fleet->shard->wheel, &client->timer);
         come_back(client, false);
         return;

@@ -6,13 +6,16 @@
  *                 cannot leave yet is overdue, keeps its planned time, and its latency is measured
  *                 from there
  * Words:          planned: the time at which the schedule wanted it sent; overdue: planned, due,
- *                 not sent; blocked: overdue because the server was in the way (window, queue,
- *                 connection); lag: lateness of all others, which is our own
+ *                 not sent; to note: to count what is due; blocked: overdue because the server was
+ *                 in the way (window, queue, connection); lag: lateness of all others, which is our
+ *                 own; walk: from one drawn message to the next
  * Invariants:     (1) messages of a flow leave in the order of their planned times, and of two
  *                 flows that have room the one with the older message goes first
  *                 (2) send_at is walked over the same times as due_at: fleet_schedule.c is pure
  * Threads:        owning shard
- * Limits:         group.window unacknowledged at QoS 1; BURST_MAX messages of one client a turn
+ * Limits:         group.window unacknowledged at QoS 1; BURST_MAX messages of one client a turn;
+ *                 WALKS_PER_TURN: who has more to note goes on in the next turn; 2^32 - 1 overdue
+ *                 messages of a flow: what falls due beyond is noted when there is room again
  * Not here:       what stands in a message: fleet_message.c; the ledger: fleet_track.c
  */
 #include "engine/roles/fleet.h"
@@ -21,11 +24,13 @@
 #include "proto/limits.h"
 #include "proto/topic.h"
 
-#define BURST_MAX     64u
-#define LAG_BITS      14 /* mantissa of what a tag says of lateness */
-#define LAG_SHIFT     1
-#define PLANNED_SHIFT 21
-#define PLANNED_MASK  ((1ull << (64 - PLANNED_SHIFT)) - 1)
+#define BURST_MAX      64u
+#define WALKS_PER_TURN 16384u
+#define WALKS_AT_END   (1u << 24) /* when a shard stops before all is noted: half a second */
+#define LAG_BITS       14         /* mantissa of what a tag says of lateness */
+#define LAG_SHIFT      1
+#define PLANNED_SHIFT  21
+#define PLANNED_MASK   ((1ull << (64 - PLANNED_SHIFT)) - 1)
 
 /* ── tags ── */
 
@@ -119,16 +124,24 @@ static uint64_t load(const _Atomic uint64_t *field)
     return atomic_load_explicit(field, memory_order_relaxed);
 }
 
-/* The last moment whose messages are planned. */
-static uint64_t planning_until(const struct fmx_fleet_shard *fleet)
+/* ── what is due ── */
+
+/* The last moment whose messages a client plans, as things stand. */
+static uint64_t planning_until(const struct fmx_fleet_client *client)
 {
+    const struct fmx_fleet_shard *fleet = client->crew->fleet;
     uint64_t end_ns = load(&fleet->fleet->publish_end_ns);
     uint64_t now_ns = fleet->is_ending ? fleet->ending_ns : fleet->shard->now_ns;
+    uint64_t least_ns = now_ns < end_ns ? now_ns : end_ns - 1;
 
-    return now_ns < end_ns ? now_ns : end_ns - 1;
+    return client->state == FMX_CLIENT_DONE && client->gone_ns < least_ns ? client->gone_ns
+                                                                          : least_ns;
 }
 
-/* ── what is due ── */
+static uint64_t units_at(const struct fmx_fleet_client *client, uint64_t real_ns)
+{
+    return fmx_clock_units(&client->crew->team->publishing, real_ns);
+}
 
 static void will_have_no_more(struct fmx_fleet_client *client, struct fmx_fleet_flow *flow)
 {
@@ -136,22 +149,38 @@ static void will_have_no_more(struct fmx_fleet_client *client, struct fmx_fleet_
     client->crew->fleet->flows_left--;
 }
 
+/* Drawn messages that may still be walked in this turn. */
+static uint32_t *walks_of(struct fmx_fleet_shard *fleet)
+{
+    if (fleet->walks_turn != fleet->shard->turn) {
+        fleet->walks_turn = fleet->shard->turn;
+        fleet->walks_left = WALKS_PER_TURN;
+    }
+    return &fleet->walks_left;
+}
+
+/* Is there anything to note? */
+static bool has_due(const struct fmx_fleet_client *client, uint32_t topic, uint64_t until)
+{
+    const struct fmx_fleet_flow *flow = flow_of(client, topic);
+
+    return flow->due_at <= until && !is_closed_loop(client, topic) && flow->overdue < UINT32_MAX;
+}
+
 static void note_due(struct fmx_fleet_client *client, uint32_t topic, uint64_t until)
 {
     struct fmx_fleet_crew *crew = client->crew;
     struct fmx_fleet_flow *flow = flow_of(client, topic);
 
-    if (flow->due_at > until || is_closed_loop(client, topic)) {
+    if (!has_due(client, topic, until)) {
         return;
     }
     struct fmx_schedule schedule = schedule_of(client, topic);
-    uint32_t before = flow->overdue;
-    while (flow->due_at <= until && flow->overdue < UINT32_MAX) {
-        flow->due_at = fmx_schedule_next(&schedule, flow->sequence + flow->overdue, flow->due_at);
-        flow->overdue++;
-    }
-    uint32_t noted = flow->overdue - before;
-    crew->fleet->overdue += noted;
+    uint32_t noted = (uint32_t)fmx_schedule_pass(&schedule, flow->sequence + flow->overdue, until,
+                                                 UINT32_MAX - flow->overdue, &flow->due_at,
+                                                 walks_of(crew->fleet));
+    flow->overdue += noted;
+    crew->fleet->overdue += client->is_given_up ? 0 : noted;
     fmx_count(&crew->counters.publishes_planned, noted);
     fmx_count(&crew->counters.publishes_overdue, noted);
     if (flow->due_at == FMX_CLOCK_NEVER) {
@@ -159,19 +188,39 @@ static void note_due(struct fmx_fleet_client *client, uint32_t topic, uint64_t u
     }
 }
 
-static void note_all_due(struct fmx_fleet_client *client)
+/* Returns a time on the clock: all that is planned before it is noted; beyond `until` if all is. */
+static uint64_t note_all_due(struct fmx_fleet_client *client, uint64_t until)
 {
-    const struct fmx_fleet_crew *crew = client->crew;
-    uint64_t until = fmx_clock_units(&crew->team->publishing, planning_until(crew->fleet));
+    uint64_t noted = until + 1;
 
     for (uint32_t i = 0; i < flows_count(client); i++) {
         note_due(client, i, until);
+        if (has_due(client, i, until) && flow_of(client, i)->due_at < noted) {
+            noted = flow_of(client, i)->due_at;
+        }
     }
+    return noted;
+}
+
+/* False: in the next turn there is more to note. */
+static bool note_until(struct fmx_fleet_client *client, uint64_t real_ns)
+{
+    uint64_t until = units_at(client, real_ns);
+
+    return note_all_due(client, until) > until;
+}
+
+void fmx_fleet_flows_give_up(struct fmx_fleet_client *client)
+{
+    for (uint32_t i = 0; i < flows_count(client) && !client->is_given_up; i++) {
+        client->crew->fleet->overdue -= flow_of(client, i)->overdue;
+    }
+    client->is_given_up = true;
 }
 
 void fmx_fleet_flows_anchor(struct fmx_fleet_client *client, uint64_t planned_ns)
 {
-    uint64_t anchor = fmx_clock_units(&client->crew->team->publishing, planned_ns);
+    uint64_t anchor = units_at(client, planned_ns);
 
     for (uint32_t i = 0; i < flows_count(client); i++) {
         struct fmx_fleet_flow *flow = flow_of(client, i);
@@ -303,11 +352,11 @@ static bool send_one(struct fmx_fleet_client *client, uint32_t topic, uint64_t p
 
 /* ── open loop ── */
 
-/* The flow with the oldest message that has room; FMX_FLEET_ALL: none has. */
-static uint32_t find_oldest(struct fmx_fleet_client *client)
+/* The flow with the oldest message that has room, planned before `noted`; else FMX_FLEET_ALL. */
+static uint32_t find_oldest(struct fmx_fleet_client *client, uint64_t noted)
 {
     uint32_t found = FMX_FLEET_ALL;
-    uint64_t oldest = FMX_CLOCK_NEVER;
+    uint64_t oldest = noted;
 
     for (uint32_t i = 0; i < flows_count(client); i++) {
         const struct fmx_fleet_flow *flow = flow_of(client, i);
@@ -406,7 +455,7 @@ static uint64_t next_due_ns(const struct fmx_fleet_client *client)
 
     for (uint32_t i = 0; i < flows_count(client); i++) {
         const struct fmx_fleet_flow *flow = flow_of(client, i);
-        if (!is_closed_loop(client, i) && flow->due_at < due) {
+        if (flow->due_at < due && has_due(client, i, flow->due_at)) {
             due = flow->due_at;
         }
     }
@@ -425,43 +474,19 @@ static void look_again_at(struct fmx_fleet_client *client, uint64_t due_ns)
     }
 }
 
+static void look_again_soon(struct fmx_fleet_client *client)
+{
+    struct fmx_shard *shard = client->crew->fleet->shard;
+
+    fmx_wheel_arm(&shard->wheel, &client->timer, shard->now_ns);
+}
+
 void fmx_fleet_flows_rearm(struct fmx_fleet_client *client)
 {
     if (may_publish(client)) {
         fmx_fleet_flows_due(client);
     }
 }
-
-void fmx_fleet_flows_due(struct fmx_fleet_client *client)
-{
-    struct fmx_fleet_shard *fleet = client->crew->fleet;
-    unsigned left = BURST_MAX;
-    uint32_t topic = FMX_FLEET_ALL;
-
-    if (!may_publish(client) || flows_count(client) == 0) {
-        return;
-    }
-    note_all_due(client);
-    while (left > 0 && (topic = find_oldest(client)) != FMX_FLEET_ALL &&
-           send_overdue(client, topic)) {
-        left--;
-    }
-    bool is_tired = left == 0;
-    if (!is_tired && runs(client)) {
-        is_tired = send_closed_loops(client, left);
-    }
-    mark_blocked(client);
-    if (!may_publish(client)) {
-        return; /* a message that cannot be said has ended the connection */
-    }
-    if (is_tired) {
-        fmx_wheel_arm(&fleet->shard->wheel, &client->timer, fleet->shard->now_ns);
-    } else {
-        look_again_at(client, next_due_ns(client));
-    } /* and a PUBACK, or the queue's drain, looks again */
-}
-
-/* ── beginnings and ends ── */
 
 static void skip_overdue(struct fmx_fleet_client *client, uint32_t topic)
 {
@@ -477,37 +502,121 @@ static void skip_overdue(struct fmx_fleet_client *client, uint32_t topic)
     flow->overdue = flow->blocked = 0;
 }
 
-void fmx_fleet_flows_begin(struct fmx_fleet_client *client)
+/* What fell due without a connection is noted, then skipped or marked. False: not all of it yet. */
+static bool has_returned(struct fmx_fleet_client *client)
 {
-    note_all_due(client);
+    uint64_t until_ns = planning_until(client);
+    uint64_t since_ns = fmx_fleet_part_of(client->conn)->since_ns;
+
+    if (!client->is_returning) {
+        return true;
+    }
+    if (!note_until(client, since_ns < until_ns ? since_ns : until_ns)) {
+        return false;
+    }
+    client->is_returning = false;
     for (uint32_t i = 0; i < flows_count(client); i++) {
         struct fmx_fleet_flow *flow = flow_of(client, i);
         if (publish_of(client, i)->skip_when_away) {
             skip_overdue(client, i);
         }
-        flow->blocked = flow->overdue; /* they had no connection */
+        flow->blocked = flow->overdue;
     }
+    return true;
+}
+
+void fmx_fleet_flows_due(struct fmx_fleet_client *client)
+{
+    unsigned left = BURST_MAX;
+    uint32_t topic = FMX_FLEET_ALL;
+
+    if (!may_publish(client) || flows_count(client) == 0) {
+        return;
+    }
+    if (!has_returned(client)) {
+        look_again_soon(client);
+        return;
+    }
+    uint64_t until = units_at(client, planning_until(client));
+    uint64_t noted = note_all_due(client, until);
+    while (left > 0 && (topic = find_oldest(client, noted)) != FMX_FLEET_ALL &&
+           send_overdue(client, topic)) {
+        left--;
+    }
+    bool is_tired = left == 0 || noted <= until;
+    if (!is_tired && runs(client)) {
+        is_tired = send_closed_loops(client, left);
+    }
+    mark_blocked(client);
+    if (!may_publish(client)) {
+        return; /* a message that cannot be said has ended the connection */
+    }
+    if (is_tired) {
+        look_again_soon(client);
+    } else {
+        look_again_at(client, next_due_ns(client));
+    } /* and a PUBACK, or the queue's drain, looks again */
+}
+
+/* ── beginnings and ends ── */
+
+void fmx_fleet_flows_begin(struct fmx_fleet_client *client)
+{
+    fmx_fleet_part_of(client->conn)->since_ns = client->crew->fleet->shard->now_ns;
+    client->is_returning = true;
     fmx_fleet_flows_due(client);
 }
 
-void fmx_fleet_flows_end(struct fmx_fleet_client *client)
+bool fmx_fleet_flows_end(struct fmx_fleet_client *client)
 {
-    if (client->is_anchored && client->state != FMX_CLIENT_DONE) {
-        note_all_due(client);
-        fmx_fleet_flows_due(client);
+    if (!client->is_anchored || client->state == FMX_CLIENT_DONE) {
+        return true; /* it has nothing, or sees to it by itself */
+    }
+    fmx_fleet_flows_due(client);
+    bool comes_in = may_publish(client) && client->is_returning;
+    if (comes_in || !note_until(client, planning_until(client))) {
+        return false;
+    }
+    if (client->state == FMX_CLIENT_WAITING) {
+        fmx_fleet_flows_give_up(client);
+    }
+    return true;
+}
+
+void fmx_fleet_flows_forget_more(struct fmx_fleet_client *client)
+{
+    struct fmx_fleet_shard *fleet = client->crew->fleet;
+
+    if (client->is_anchored && !note_until(client, planning_until(client))) {
+        look_again_soon(client);
+        return;
+    }
+    fleet->going--;
+    for (uint32_t i = 0; i < flows_count(client); i++) {
+        if (flow_of(client, i)->due_at != FMX_CLOCK_NEVER) {
+            will_have_no_more(client, flow_of(client, i));
+        }
     }
 }
 
 void fmx_fleet_flows_forget(struct fmx_fleet_client *client)
 {
-    if (client->is_anchored) {
-        note_all_due(client);
-    }
-    for (uint32_t i = 0; i < flows_count(client); i++) {
-        struct fmx_fleet_flow *flow = flow_of(client, i);
-        client->crew->fleet->overdue -= flow->overdue; /* nobody waits for them any more */
-        if (flow->due_at != FMX_CLOCK_NEVER) {
-            will_have_no_more(client, flow);
+    client->gone_ns = client->crew->fleet->shard->now_ns;
+    client->crew->fleet->going++;
+    client->is_returning = false;
+    fmx_fleet_flows_give_up(client);
+    fmx_fleet_flows_forget_more(client);
+}
+
+void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet)
+{
+    *walks_of(fleet) = WALKS_AT_END;
+    for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
+        for (uint32_t j = 0; j < fleet->crews[i]->clients_count; j++) {
+            struct fmx_fleet_client *client = &fleet->crews[i]->clients[j];
+            if (client->is_anchored) {
+                (void)note_until(client, planning_until(client));
+            }
         }
     }
 }

@@ -9,13 +9,14 @@
  *                 of the fleet's; those of a storm are spread over its time, by number
  * Invariants:     (1) a crew has at most one stage whose clients leave; a newer one replaces it
  * Threads:        owning shard
- * Limits:         EVENTS_PER_TURN, so that a storm of a hundred thousand does not stop all others
+ * Limits:         EVENTS_PER_TURN, so that a storm of a hundred thousand does not stop all others,
+ *                 also one that is asked for; FMX_FLEET_STORMS_MAX of those at a time
  * Not here:       how a client goes: fleet_client.c
  */
 #include "engine/roles/fleet_stage.h"
 
 #define EVENTS_PER_TURN 1024u
-#define LOOKS_PER_TURN  16384u /* at events of churn: most are of other shards, or of nobody open */
+#define LOOKS_PER_TURN  16384u /* at who is of another shard, not open, or not hit */
 
 static const struct fmx_fleet_stage *stage_of(const struct fmx_fleet_crew *crew)
 {
@@ -204,17 +205,61 @@ void fmx_fleet_leave_due(struct fmx_fleet_crew *crew)
                   next_ns < look_ns ? next_ns : look_ns);
 }
 
-/* All in one turn: it is a storm, and somebody wants to see what it does. */
-void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave)
+/* ── storms that are asked for ── */
+
+/* False: the storm has been everywhere in this crew. */
+static bool storm_goes_on(struct fmx_fleet_crew *crew, const struct fmx_fleet_storm *storm,
+                          unsigned *looks, unsigned *events)
 {
-    uint64_t event = 1ull << 62 | crew->storms++;
+    struct fmx_fleet_shard *fleet = crew->fleet;
+    uint64_t event = 1ull << 62 | crew->storms;
     bool has_policy = crew->team->plan.reconnect != FMX_FLEET_RECONNECT_NONE;
 
-    for (uint32_t i = 0; i < crew->clients_count; i++) {
-        struct fmx_fleet_client *client = &crew->clients[i];
-        if (client->state == FMX_CLIENT_OPEN &&
-            (share >= 1 || is_hit(crew, client, event, share))) {
-            fmx_fleet_client_leave(client, leave, has_policy, false);
+    for (; fleet->storm_next < crew->clients_count; fleet->storm_next++) {
+        struct fmx_fleet_client *client = &crew->clients[fleet->storm_next];
+        if (*looks == 0 || *events == 0) {
+            return true;
         }
+        (*looks)--;
+        if (client->state == FMX_CLIENT_OPEN &&
+            (storm->share >= 1 || is_hit(crew, client, event, storm->share))) {
+            fmx_fleet_client_leave(client, storm->leave, has_policy, false);
+            (*events)--;
+        }
+    }
+    crew->storms++;
+    fleet->storm_next = 0;
+    return false;
+}
+
+/* One after another, each group by group, so much in each turn. */
+void fmx_fleet_storm_due(struct fmx_fleet_shard *fleet)
+{
+    uint32_t done = atomic_load_explicit(&fleet->storms_done, memory_order_relaxed);
+    unsigned looks = LOOKS_PER_TURN;
+    unsigned events = EVENTS_PER_TURN;
+
+    while (done != fleet->storms_begun) {
+        const struct fmx_fleet_storm *storm = &fleet->storms[done % FMX_FLEET_STORMS_MAX];
+        for (; fleet->storm_group < fleet->fleet->teams_count; fleet->storm_group++) {
+            bool is_in = storm->group == FMX_FLEET_ALL || storm->group == fleet->storm_group;
+            if (is_in && storm_goes_on(fleet->crews[fleet->storm_group], storm, &looks, &events)) {
+                fmx_wheel_arm(&fleet->shard->wheel, &fleet->storm, fleet->shard->now_ns);
+                return;
+            }
+        }
+        fleet->storm_group = 0;
+        atomic_store_explicit(&fleet->storms_done, ++done, memory_order_release);
+    }
+}
+
+void fmx_fleet_storm_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_storm storm)
+{
+    uint32_t done = atomic_load_explicit(&fleet->storms_done, memory_order_relaxed);
+
+    FMX_ASSERT(fleet->storms_begun - done < FMX_FLEET_STORMS_MAX);
+    fleet->storms[fleet->storms_begun++ % FMX_FLEET_STORMS_MAX] = storm;
+    if (!fmx_timer_is_armed(&fleet->storm)) {
+        fmx_fleet_storm_due(fleet);
     }
 }

@@ -3,8 +3,8 @@
  *
  * Why it is so:   a schedule that remembers nothing but the last planned time, and draws by number,
  *                 can be walked twice: once to see what is due, once more to say when each message
- *                 that is sent late was to leave. Who was away for long has much to walk over: what
- *                 is regular is worked out in one step, and what is drawn is walked a part at a time
+ *                 that is sent late was to leave. Who was away for long has much to walk over: of
+ *                 what is regular all in one step, of what is drawn a part at a time
  * Words:          step: from one message to the next; pass: over many of them at once
  * Threads:        pure
  * Limits:         a planned time that would leave 64 bits is never

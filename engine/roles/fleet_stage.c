@@ -400,12 +400,10 @@ void fmx_fleet_steer(struct fmx_fleet_shard *shard, const struct fmx_msg *messag
         pause_or_go_on(fleet, now_ns, message->steer.value != 0);
         break;
     case FMX_FLEET_WISH_STORM:
-        for (uint32_t i = 0; i < fleet->teams_count; i++) {
-            if (message->steer.group == FMX_FLEET_ALL || message->steer.group == i) {
-                fmx_fleet_leave_now(shard->crews[i], message->steer.value,
-                                    (enum fmx_fleet_leave)message->steer.leave);
-            }
-        }
+        fmx_fleet_storm_begin(
+            shard, (struct fmx_fleet_storm){.share = message->steer.value,
+                                            .group = message->steer.group,
+                                            .leave = (enum fmx_fleet_leave)message->steer.leave});
         break;
     }
 }

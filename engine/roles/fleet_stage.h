@@ -39,7 +39,10 @@ uint64_t fmx_fleet_follow(struct fmx_fleet_shard *fleet);
 void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage);
 void fmx_fleet_leave_due(struct fmx_fleet_crew *crew);
 
-/* A storm that somebody has asked for. */
-void fmx_fleet_leave_now(struct fmx_fleet_crew *crew, double share, enum fmx_fleet_leave leave);
+/* Somebody has asked for a storm, and waits while FMX_FLEET_STORMS_MAX are not over. */
+void fmx_fleet_storm_begin(struct fmx_fleet_shard *fleet, struct fmx_fleet_storm storm);
+
+/* The storms that have begun go on. */
+void fmx_fleet_storm_due(struct fmx_fleet_shard *fleet);
 
 #endif

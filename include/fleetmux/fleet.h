@@ -268,7 +268,8 @@ struct fmx_fleet_group {
     const char *const *sources; /* source addresses, taken in turn; none: the system chooses, and
                                       on loopback addresses of 127.0.0.0/8 are spread as needed */
     size_t sources_count;
-    uint32_t connect_timeout_ms; /* TCP, TLS and CONNACK (10,000) */
+    uint32_t connect_timeout_ms; /* TCP, TLS and CONNACK (10,000); and for so long a connect waits
+                                    for a session, if connections that nobody ends hold all */
     bool linger_zero;            /* close with RST: leaves no TIME_WAIT */
 
     /* NULL: plain TCP. With variables in `cert` each client's files are read by fmx_fleet_open; the
@@ -538,12 +539,16 @@ FMX_API void fmx_fleet_distribution(const struct fmx_fleet *fleet, uint32_t grou
  */
 FMX_API enum fmx_status fmx_fleet_set_rate(struct fmx_fleet *fleet, double rate) FMX_MUST_USE;
 
-/* While paused nothing more is planned, neither connect nor message, and stages stand still. */
+/*
+ * While paused nothing more is planned, neither connect nor message, and stages stand still. Who
+ * would come back meanwhile comes when it goes on; what was planned before still happens.
+ */
 FMX_API enum fmx_status fmx_fleet_pause(struct fmx_fleet *fleet, bool is_paused) FMX_MUST_USE;
 
 /*
- * A share of a group's open clients, or of all, leaves at once. They come back as after a loss, or
- * at once where a loss is for good.
+ * A share of a group's open clients, or of all, leaves, as fast as it goes: each shard sends away
+ * up to 1,024 in a turn, one storm after another. They come back as after a loss, or at once where
+ * a loss is for good. All shards are asked or, with FMX_FULL, none: at most 16 are not over.
  */
 FMX_API enum fmx_status fmx_fleet_storm(struct fmx_fleet *fleet, uint32_t group, double share,
                                         enum fmx_fleet_leave leave) FMX_MUST_USE;

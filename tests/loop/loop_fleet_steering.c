@@ -165,6 +165,28 @@ static void storm_ends_before_the_next_begins(void)
     end(fleet);
 }
 
+/* Nobody comes back any more, so nobody waits ten minutes for what they would have sent. */
+static void run_whose_server_is_gone_ends(void)
+{
+    begin();
+    world.groups[0].reconnect = world.groups[1].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[0].reconnect_min_ms = world.groups[1].reconnect_min_ms = 3600000;
+    world.plan.drain_ms = 600000;
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 1500);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.publishes_sent > CLIENTS);
+    loop_gateway_end(world.gateway);
+    LOOP_WAIT(loop_look(fleet).finished);
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+    LOOP_EQUAL(seen.clients_waiting, 2 * CLIENTS);
+    CU_ASSERT(seen.publishes_overdue > 0);
+    LOOP_EQUAL(seen.publishes_planned, seen.publishes_sent + seen.publishes_overdue);
+    fmx_fleet_stop(fleet);
+    LOOP_EQUAL(loop_look(fleet).counters.publishes_overdue, seen.publishes_overdue);
+    fmx_fleet_close(fleet);
+}
+
 /* ── steering ── */
 
 static void pause_before_a_decided_end_only_moves_it(void)
@@ -220,6 +242,98 @@ static void who_is_stopped_stays_so(void)
     end(fleet);
 }
 
+/* While paused nobody comes back; afterwards all do, and each planned connect is begun once. */
+static void pause_holds_who_would_come_back(void)
+{
+    begin();
+    world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[0].reconnect_min_ms = 100;
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, true), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).is_paused);
+    LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.clients_waiting == CLIENTS);
+    loop_pause_ms(500);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_begun, 2 * CLIENTS);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_planned, 2 * CLIENTS);
+    LOOP_EQUAL(fmx_fleet_pause(fleet, false), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 2 * CLIENTS);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_begun, 3 * CLIENTS);
+    LOOP_WAIT(loop_look(fleet).counters.connects_planned == 3 * CLIENTS);
+    end(fleet);
+}
+
+/* ── many clients, few sessions ── */
+
+/* Everybody who left has come back. */
+static bool are_all_back(const struct fmx_fleet *fleet, uint64_t clients)
+{
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+
+    return seen.clients_open == clients && seen.connects_ok == clients + seen.leaves;
+}
+
+/* More than leave in one turn; storms that are asked for together follow one another. */
+static void storms_of_many_take_turns(void)
+{
+    const uint32_t many = 2500;
+
+    begin();
+    world.groups[1].clients_count = many;
+    world.plan.mux.shards_count = 1;
+    (void)add_ramp(0);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    for (unsigned i = 0; i < 3; i++) {
+        LOOP_EQUAL(fmx_fleet_storm(fleet, 1, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
+        LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
+    }
+    LOOP_WAIT(loop_look(fleet).counters.leaves >= many + CLIENTS);
+    for (unsigned i = 0; i < 1000; i++) { /* of nobody, but that takes its time too */
+        enum fmx_status status = fmx_fleet_storm(fleet, 0, 1e-12, FMX_FLEET_LEAVE_CLOSE);
+        CU_ASSERT(status == FMX_OK || status == FMX_FULL);
+    }
+    LOOP_WAIT(fmx_fleet_storm(fleet, 0, 1e-12, FMX_FLEET_LEAVE_CLOSE) == FMX_OK);
+    LOOP_WAIT(are_all_back(fleet, many + CLIENTS));
+    LOOP_EQUAL(loop_look(fleet).causes_count, 0);
+    end(fleet);
+}
+
+/* Ghosts that no server ends hold all sessions: who finds none fails, and says why. */
+static void who_finds_no_session_fails(void)
+{
+    const uint32_t clients = 100;
+    const uint32_t spare = clients / 8 + 16;
+
+    begin();
+    world.plan.groups_count = 1;
+    world.plan.mux.shards_count = 1;
+    world.groups[0].clients_count = clients;
+    world.groups[0].publishes_count = 0;
+    world.groups[0].client_id = ""; /* nobody is taken over */
+    world.groups[0].connect_timeout_ms = 500;
+    (void)add_ramp(0);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_VANISH), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == spare);
+    LOOP_WAIT(loop_look(fleet).counters.connects_planned == 2 * clients);
+    LOOP_WAIT(loop_look(fleet).counters.clients_lost == clients - spare);
+    struct fmx_fleet_snapshot seen = loop_look(fleet);
+    LOOP_EQUAL(seen.counters.connects_planned, 2 * clients);
+    LOOP_EQUAL(seen.counters.connects_begun, 2 * clients);
+    LOOP_EQUAL(seen.counters.connects_failed, clients - spare);
+    LOOP_EQUAL(seen.causes_count, 1);
+    LOOP_EQUAL(seen.causes[0].status == FMX_LIMIT_SESSIONS, true);
+    LOOP_EQUAL(seen.causes[0].count, clients - spare);
+    end(fleet);
+}
+
 /* ── looking ── */
 
 static void *look_on(void *user)
@@ -255,9 +369,13 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(second_ramp_begins_with_its_stage),
     FMX_TEST_CASE(ramp_does_not_wait_for_the_stopped),
     FMX_TEST_CASE(storm_ends_before_the_next_begins),
+    FMX_TEST_CASE(run_whose_server_is_gone_ends),
     FMX_TEST_CASE(pause_before_a_decided_end_only_moves_it),
     FMX_TEST_CASE(storm_stands_still_while_paused),
     FMX_TEST_CASE(who_is_stopped_stays_so),
+    FMX_TEST_CASE(pause_holds_who_would_come_back),
+    FMX_TEST_CASE(storms_of_many_take_turns),
+    FMX_TEST_CASE(who_finds_no_session_fails),
     FMX_TEST_CASE(snapshots_may_be_taken_while_it_stops),
 };
 
