@@ -268,6 +268,25 @@ static bool is_undecided(const struct fmx_conn *conn)
 }
 
 /*
+ * Of a packet that is not whole: what would be refused whatever its rest is, nobody waits for. One
+ * that speaks another protocol may have said a length that never comes.
+ */
+static enum fmx_status look_at_head(const struct fmx_conn *conn, const struct fmx_frame *frame)
+{
+    const struct fmx_session *session = &conn->session;
+
+    if (frame->bytes == 0) {
+        return FMX_MORE; /* its length is not there yet */
+    }
+    enum fmx_status status =
+        fmx_decode_head(frame, peer_of(conn), (enum fmx_version)session->version);
+    if (status == FMX_OK) {
+        status = fmx_session_on_head(session, (enum fmx_packet_kind)(frame->head >> 4));
+    }
+    return status == FMX_OK ? FMX_MORE : status;
+}
+
+/*
  * Takes packets off the front of `span` until it ends, a packet is not whole, must wait, or closes
  * the connection. Returns the bytes that were used up; `out_waits` says that whole packets are
  * left.
@@ -281,6 +300,9 @@ static size_t take_packets(struct fmx_conn *conn, fmx_slice span, size_t *out_mi
     while (conn->state == FMX_CONN_OPEN && used < span.bytes && !must_wait(conn)) {
         fmx_slice rest = {.data = span.data + used, .bytes = span.bytes - used};
         enum fmx_status status = fmx_frame_next(rest, packet_bytes_max(conn), &frame);
+        if (status == FMX_MORE) {
+            status = look_at_head(conn, &frame);
+        }
         if (status == FMX_MORE) {
             *out_missing = frame.bytes > rest.bytes ? frame.bytes - rest.bytes : 1;
             break;

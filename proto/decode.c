@@ -321,16 +321,24 @@ static enum fmx_status check_publish_topic(const struct fmx_publish *publish)
     return fmx_topic_check_name(publish->topic);
 }
 
+static enum fmx_status check_publish_flags(unsigned flags)
+{
+    if ((flags & PUBLISH_QOS) == PUBLISH_QOS) {
+        return FMX_PEER_QOS;
+    }
+    bool is_dup_of_nothing = (flags & PUBLISH_DUP) != 0 && (flags & PUBLISH_QOS) == 0;
+    return is_dup_of_nothing ? FMX_PEER_FLAGS : FMX_OK;
+}
+
 static enum fmx_status read_publish(struct source *in, unsigned flags, struct fmx_publish *publish)
 {
+    enum fmx_status flags_status = check_publish_flags(flags);
+
     publish->qos = (uint8_t)((flags & PUBLISH_QOS) >> PUBLISH_QOS_SHIFT);
     publish->dup = (flags & PUBLISH_DUP) != 0;
     publish->retain = (flags & PUBLISH_RETAIN) != 0;
-    if (publish->qos > 2) {
-        return FMX_PEER_QOS;
-    }
-    if (publish->dup && publish->qos == 0) {
-        return FMX_PEER_FLAGS;
+    if (flags_status != FMX_OK) {
+        return flags_status;
     }
     publish->topic = fmx_read_string(&in->reader);
     publish->packet_id = publish->qos > 0 ? fmx_read_u16(&in->reader) : 0;
@@ -552,30 +560,35 @@ static enum fmx_status read_auth(struct source *in, struct fmx_packet *out)
 /* --- the table -------------------------------------------------------------------------------- */
 
 #define NEVER 0xffu
+#define ANY   0xffu
 
-/* `since[side]`: the first version in which that side may send this kind. */
+/*
+ * `since[side]`: the first version in which that side may send this kind; `most`: bytes of its body
+ * before 5.0, and in 5.0.
+ */
 static const struct {
     enum fmx_status (*read)(struct source *in, struct fmx_packet *out);
     uint8_t flags;
     uint8_t since[2];
+    uint8_t most[2];
 } kinds[16] = {
     /*                                    from: server         client */
-    [0] = {NULL, 0, {NEVER, NEVER}},
-    [FMX_CONNECT] = {read_connect, 0, {NEVER, FMX_MQTT_31}},
-    [FMX_CONNACK] = {read_connack, 0, {FMX_MQTT_31, NEVER}},
-    [FMX_PUBLISH] = {NULL, 0, {NEVER, NEVER}}, /* met before the table */
-    [FMX_PUBACK] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}},
-    [FMX_PUBREC] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}},
-    [FMX_PUBREL] = {read_ack, 2, {FMX_MQTT_31, FMX_MQTT_31}},
-    [FMX_PUBCOMP] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}},
-    [FMX_SUBSCRIBE] = {read_subscribe, 2, {NEVER, FMX_MQTT_31}},
-    [FMX_SUBACK] = {read_suback, 0, {FMX_MQTT_31, NEVER}},
-    [FMX_UNSUBSCRIBE] = {read_subscribe, 2, {NEVER, FMX_MQTT_31}},
-    [FMX_UNSUBACK] = {read_suback, 0, {FMX_MQTT_31, NEVER}},
-    [FMX_PINGREQ] = {read_ping, 0, {NEVER, FMX_MQTT_31}},
-    [FMX_PINGRESP] = {read_ping, 0, {FMX_MQTT_31, NEVER}},
-    [FMX_DISCONNECT] = {read_disconnect, 0, {FMX_MQTT_50, FMX_MQTT_31}},
-    [FMX_AUTH] = {read_auth, 0, {FMX_MQTT_50, FMX_MQTT_50}},
+    [0] = {NULL, 0, {NEVER, NEVER}, {ANY, ANY}},
+    [FMX_CONNECT] = {read_connect, 0, {NEVER, FMX_MQTT_31}, {ANY, ANY}},
+    [FMX_CONNACK] = {read_connack, 0, {FMX_MQTT_31, NEVER}, {2, ANY}},
+    [FMX_PUBLISH] = {NULL, 0, {NEVER, NEVER}, {ANY, ANY}}, /* met before the table */
+    [FMX_PUBACK] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}, {2, ANY}},
+    [FMX_PUBREC] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}, {2, ANY}},
+    [FMX_PUBREL] = {read_ack, 2, {FMX_MQTT_31, FMX_MQTT_31}, {2, ANY}},
+    [FMX_PUBCOMP] = {read_ack, 0, {FMX_MQTT_31, FMX_MQTT_31}, {2, ANY}},
+    [FMX_SUBSCRIBE] = {read_subscribe, 2, {NEVER, FMX_MQTT_31}, {ANY, ANY}},
+    [FMX_SUBACK] = {read_suback, 0, {FMX_MQTT_31, NEVER}, {ANY, ANY}},
+    [FMX_UNSUBSCRIBE] = {read_subscribe, 2, {NEVER, FMX_MQTT_31}, {ANY, ANY}},
+    [FMX_UNSUBACK] = {read_suback, 0, {FMX_MQTT_31, NEVER}, {2, ANY}},
+    [FMX_PINGREQ] = {read_ping, 0, {NEVER, FMX_MQTT_31}, {0, 0}},
+    [FMX_PINGRESP] = {read_ping, 0, {FMX_MQTT_31, NEVER}, {0, 0}},
+    [FMX_DISCONNECT] = {read_disconnect, 0, {FMX_MQTT_50, FMX_MQTT_31}, {0, ANY}},
+    [FMX_AUTH] = {read_auth, 0, {FMX_MQTT_50, FMX_MQTT_50}, {ANY, ANY}},
 };
 
 static_assert(FMX_SIDE_SERVER == 0 && FMX_SIDE_CLIENT == 1, "`since` is indexed by side");
@@ -587,6 +600,36 @@ static bool has_right_flags(unsigned head, unsigned wanted, enum fmx_version ver
     unsigned ignored = version == FMX_MQTT_31 && wanted != 0 ? PUBLISH_DUP : 0;
 
     return (flags & ~ignored) == wanted;
+}
+
+static enum fmx_status check_kind(const struct fmx_frame *frame, enum fmx_side from,
+                                  enum fmx_version version)
+{
+    unsigned kind = frame->head >> 4;
+    size_t most = kinds[kind].most[version == FMX_MQTT_50];
+
+    if (version < kinds[kind].since[from]) {
+        return FMX_PEER_KIND;
+    }
+    if (!has_right_flags(frame->head, kinds[kind].flags, version)) {
+        return FMX_PEER_FLAGS;
+    }
+    return most != ANY && frame->body.bytes > most ? FMX_PEER_TRAILING : FMX_OK;
+}
+
+enum fmx_status fmx_decode_head(const struct fmx_frame *frame, enum fmx_side from,
+                                enum fmx_version version)
+{
+    unsigned kind = frame->head >> 4;
+
+    if (kind == FMX_CONNECT) {
+        return check_kind(frame, from, FMX_MQTT_311);
+    }
+    if (version == FMX_MQTT_50 && !has_shortest_length(frame)) {
+        return FMX_PEER_LENGTH;
+    }
+    return kind == FMX_PUBLISH ? check_publish_flags(frame->head & 0x0f)
+                               : check_kind(frame, from, version);
 }
 
 enum fmx_status fmx_decode(const struct fmx_frame *frame, enum fmx_side from,
@@ -609,13 +652,11 @@ enum fmx_status fmx_decode(const struct fmx_frame *frame, enum fmx_side from,
     if (frame->head == FMX_PUBACK << 4 && frame->body.bytes == 2) {
         return read_short_puback(&in, &out_packet->ack);
     }
-    if (in.version < kinds[kind].since[from]) {
-        return FMX_PEER_KIND;
+    enum fmx_status status = check_kind(frame, from, in.version);
+    if (status != FMX_OK) {
+        return status;
     }
-    if (!has_right_flags(frame->head, kinds[kind].flags, in.version)) {
-        return FMX_PEER_FLAGS;
-    }
-    enum fmx_status status = kinds[kind].read(&in, out_packet);
+    status = kinds[kind].read(&in, out_packet);
     if (kind == FMX_CONNECT && status == FMX_OK && in.version == FMX_MQTT_50 &&
         !has_shortest_length(frame)) {
         return FMX_PEER_LENGTH;

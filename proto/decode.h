@@ -24,4 +24,12 @@
 enum fmx_status fmx_decode(const struct fmx_frame *frame, enum fmx_side from,
                            enum fmx_version version, struct fmx_packet *out_packet) FMX_MUST_USE;
 
+/*
+ * What fmx_decode would say because of the fixed header alone, of a frame that need not be whole
+ * (FMX_MORE with a size): FMX_OK, KIND, FLAGS, QOS, LENGTH, TRAILING (more bytes than such a packet
+ * can have). Nobody has to wait for the rest of what is refused here. Pure.
+ */
+enum fmx_status fmx_decode_head(const struct fmx_frame *frame, enum fmx_side from,
+                                enum fmx_version version) FMX_MUST_USE;
+
 #endif

@@ -9,7 +9,8 @@
  * Memory:         borrows the span
  * Threads:        pure
  * Limits:         four length bytes; the caller's packet_bytes_max
- * Not here:       whether type and flags are sensible: decode.c. A length in more bytes than needed
+ * Not here:       whether type and flags are sensible: decode.c, which can say so of a packet
+ *                 that is not whole yet. A length in more bytes than needed
  *                 passes here, for 3.1.1 does not forbid it; decode.c refuses it in 5.0
  */
 #include "proto/frame.h"
@@ -49,10 +50,11 @@ enum fmx_status fmx_frame_next(fmx_slice span, size_t packet_bytes_max, struct f
     if (out_frame->bytes > packet_bytes_max) {
         return FMX_LIMIT_PACKET;
     }
+    out_frame->head = span.data[0];
     if (out_frame->bytes > span.bytes) {
+        out_frame->body = (fmx_slice){.data = NULL, .bytes = body_bytes};
         return FMX_MORE;
     }
-    out_frame->head = span.data[0];
     out_frame->body = (fmx_slice){.data = span.data + head_bytes, .bytes = body_bytes};
     return FMX_OK;
 }

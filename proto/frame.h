@@ -14,9 +14,11 @@ struct fmx_frame {
     size_t bytes;   /* the whole packet; after FMX_MORE: its size if already known, else 0 */
 };
 
+/* After FMX_MORE with a size: head and body.bytes are known too, and body.data is NULL. */
+
 /*
  * Looks at the beginning of `span`. FMX_OK: `out_frame` is the first packet. FMX_MORE: the packet
- * is not whole yet; only out_frame->bytes is set. FMX_PEER_LENGTH: a fifth length byte.
+ * is not whole yet; what is known of it is set. FMX_PEER_LENGTH: a fifth length byte.
  * FMX_LIMIT_PACKET: the declared size is above `packet_bytes_max`, answered as soon as the length
  * is readable and before a body byte arrived. Pure; the frame borrows from `span`.
  */

@@ -689,6 +689,14 @@ static on_kind *handler_of(const struct fmx_session *session, enum fmx_packet_ki
     return NULL;
 }
 
+enum fmx_status fmx_session_on_head(const struct fmx_session *session, enum fmx_packet_kind kind)
+{
+    bool is_later = session->state == FMX_SESSION_EXPECT_VERDICT || /* it has to wait anyway */
+                    session->state == FMX_SESSION_ENDED;
+
+    return is_later || handler_of(session, kind) != NULL ? FMX_OK : FMX_PEER_ORDER;
+}
+
 void fmx_session_on_packet(struct fmx_session *session, struct fmx_packet *packet,
                            struct fmx_actions *out_actions)
 {

@@ -104,6 +104,13 @@ void fmx_session_on_version(struct fmx_session *session, unsigned asked);
 void fmx_session_on_packet(struct fmx_session *session, struct fmx_packet *packet,
                            struct fmx_actions *out_actions);
 
+/*
+ * A packet of this kind has begun to come. FMX_OK, or FMX_PEER_ORDER: whatever its rest is, the
+ * session will not take it.
+ */
+enum fmx_status fmx_session_on_head(const struct fmx_session *session,
+                                    enum fmx_packet_kind kind) FMX_MUST_USE;
+
 /* Does this PUBLISH name an alias together with a topic, to be kept with fmx_alias_in_put? */
 static inline bool fmx_session_alias_is_new(const struct fmx_publish *publish)
 {

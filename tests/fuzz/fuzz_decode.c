@@ -51,8 +51,11 @@ static void decode_one(const struct fmx_frame *frame, enum fmx_side from, enum f
     uint8_t *copy = fmx_fuzz_copy(frame->body.data, frame->body.bytes);
     struct fmx_frame alone = {frame->head, {copy, frame->body.bytes}, frame->bytes};
     struct fmx_packet packet;
+    enum fmx_status early = fmx_decode_head(&alone, from, version);
+    enum fmx_status status = fmx_decode(&alone, from, version, &packet);
 
-    if (fmx_decode(&alone, from, version, &packet) == FMX_OK) {
+    FMX_ASSERT(early == FMX_OK || early == status);
+    if (status == FMX_OK) {
         expect_walkable(&packet);
         expect_same_again(&packet, from, version);
     }

@@ -57,6 +57,44 @@ static void frame_tells_the_size_it_waits_for(void)
 
     CU_ASSERT_EQUAL(next_of("30 80 01 00", LIMIT, &frame), FMX_MORE);
     CU_ASSERT_EQUAL(frame.bytes, 131);
+    CU_ASSERT(frame.head == 0x30 && frame.body.bytes == 128 && frame.body.data == NULL);
+}
+
+/* A head whose body never comes: what it says of a server, of a client, in 3.1.1 and in 5.0. */
+static void head_is_refused_before_the_body_comes(void)
+{
+    static const struct {
+        const char *bytes;
+        enum fmx_status server_311, client_311, server_5, client_5;
+    } rows[] = {
+        {"00 7f", FMX_PEER_KIND, FMX_PEER_KIND, FMX_PEER_KIND, FMX_PEER_KIND},
+        {"f0 7f", FMX_PEER_KIND, FMX_PEER_KIND, FMX_OK, FMX_OK},
+        {"f1 ff7f", FMX_PEER_KIND, FMX_PEER_KIND, FMX_PEER_FLAGS, FMX_PEER_FLAGS},
+        {"10 7f", FMX_PEER_KIND, FMX_OK, FMX_PEER_KIND, FMX_OK},
+        {"16 0301", FMX_PEER_KIND, FMX_PEER_FLAGS, FMX_PEER_KIND, FMX_PEER_FLAGS},
+        {"20 7f", FMX_PEER_TRAILING, FMX_PEER_KIND, FMX_OK, FMX_PEER_KIND},
+        {"2b 'OK'", FMX_PEER_FLAGS, FMX_PEER_KIND, FMX_PEER_FLAGS, FMX_PEER_KIND},
+        {"30 ff7f", FMX_OK, FMX_OK, FMX_OK, FMX_OK},
+        {"36 ff7f", FMX_PEER_QOS, FMX_PEER_QOS, FMX_PEER_QOS, FMX_PEER_QOS},
+        {"38 ff7f", FMX_PEER_FLAGS, FMX_PEER_FLAGS, FMX_PEER_FLAGS, FMX_PEER_FLAGS},
+        {"30 ff00", FMX_OK, FMX_OK, FMX_PEER_LENGTH, FMX_PEER_LENGTH},
+        {"40 03", FMX_PEER_TRAILING, FMX_PEER_TRAILING, FMX_OK, FMX_OK},
+        {"48 'TTP/1.1'", FMX_PEER_FLAGS, FMX_PEER_FLAGS, FMX_PEER_FLAGS, FMX_PEER_FLAGS},
+        {"82 7f", FMX_PEER_KIND, FMX_OK, FMX_PEER_KIND, FMX_OK},
+        {"90 7f", FMX_OK, FMX_PEER_KIND, FMX_OK, FMX_PEER_KIND},
+        {"c0 01", FMX_PEER_KIND, FMX_PEER_TRAILING, FMX_PEER_KIND, FMX_PEER_TRAILING},
+        {"d0 01", FMX_PEER_TRAILING, FMX_PEER_KIND, FMX_PEER_TRAILING, FMX_PEER_KIND},
+        {"e0 7f", FMX_PEER_KIND, FMX_PEER_TRAILING, FMX_OK, FMX_OK},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fmx_frame frame;
+        CU_ASSERT_EQUAL(next_of(rows[i].bytes, LIMIT, &frame), FMX_MORE);
+        CU_ASSERT_EQUAL(fmx_decode_head(&frame, FMX_SIDE_SERVER, FMX_MQTT_311), rows[i].server_311);
+        CU_ASSERT_EQUAL(fmx_decode_head(&frame, FMX_SIDE_CLIENT, FMX_MQTT_311), rows[i].client_311);
+        CU_ASSERT_EQUAL(fmx_decode_head(&frame, FMX_SIDE_SERVER, FMX_MQTT_50), rows[i].server_5);
+        CU_ASSERT_EQUAL(fmx_decode_head(&frame, FMX_SIDE_CLIENT, FMX_MQTT_50), rows[i].client_5);
+    }
 }
 
 static void frame_refuses_a_fifth_length_byte(void)
@@ -125,6 +163,10 @@ static enum fmx_status feed(void *context, fmx_slice unread, size_t *out_used)
     struct fmx_packet packet;
     enum fmx_status status = fmx_frame_next(unread, sizeof again, &frame);
 
+    if (status == FMX_MORE && frame.bytes > 0) {
+        enum fmx_status early = fmx_decode_head(&frame, listener->from, listener->version);
+        status = early != FMX_OK ? early : FMX_MORE;
+    }
     if (status == FMX_OK) {
         status = fmx_decode(&frame, listener->from, listener->version, &packet);
     }
@@ -179,7 +221,8 @@ static void frame_stops_at_the_same_fault_however_cut(void)
 {
     static const char *const streams[] = {
         "c000 40020000 c000",           "c000 30ffffffffff", "c000 00",
-        "c000 3003 000161 3003 00012b", "c000 ff00",         "c000 30ffff7f"};
+        "c000 3003 000161 3003 00012b", "c000 ff00",         "c000 30ffff7f",
+        "c000 00 8001 000000",          "c000 c005 0000",    "c000 36 05 000161"};
     uint8_t bytes[64];
 
     for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++) {
@@ -196,6 +239,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(frame_leaves_the_next_packet_alone),
     FMX_TEST_CASE(frame_waits_when_length_is_cut),
     FMX_TEST_CASE(frame_tells_the_size_it_waits_for),
+    FMX_TEST_CASE(head_is_refused_before_the_body_comes),
     FMX_TEST_CASE(frame_refuses_a_fifth_length_byte),
     FMX_TEST_CASE(frame_refuses_by_length_before_the_body_comes),
     FMX_TEST_CASE(frame_finds_the_edges_of_every_length_form),
