@@ -71,6 +71,7 @@ struct fmx_conn {
     bool opening : 1;    /* a connect is in the kernel */
     bool closing : 1;    /* a close of the descriptor is in the kernel */
     bool peer_ended : 1; /* the peer closed while packets of it wait in the carry */
+    bool was_reset : 1;  /* it closed with RST */
     bool shutting : 1;   /* a shutdown is in the kernel */
     bool naming : 1;     /* the question for the peer's name is in the kernel */
     bool is_shut : 1;    /* our end is shut, or about to be */
@@ -87,6 +88,12 @@ struct fmx_conn {
 };
 
 static_assert(sizeof(struct fmx_conn) == 208, "with the role's part, four cache lines");
+
+/* How the peer has ended it: with RST, or with FIN and no word. */
+static inline enum fmx_status fmx_conn_peer_end(const struct fmx_conn *conn)
+{
+    return conn->was_reset ? FMX_PEER_RESET : FMX_PEER_CLOSED;
+}
 
 static inline struct fmx_session_id fmx_conn_id_in(const struct fmx_conn *conn,
                                                    uint32_t shard_index)

@@ -432,7 +432,7 @@ void fmx_conn_on_ready(struct fmx_conn *conn)
         return;
     }
     if (conn->peer_ended && is_heard_out(conn)) {
-        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+        fmx_conn_abort(conn, fmx_conn_peer_end(conn), 0);
     } else if (conn->is_paused && !has_too_much(conn) &&
                !(conn->has_link && fmx_link_holds_off(conn))) {
         resume_recv(conn);
@@ -446,7 +446,7 @@ void fmx_conn_on_peer_ended(struct fmx_conn *conn)
     if (conn->state == FMX_CONN_OPEN && !is_heard_out(conn)) {
         conn->peer_ended = true; /* what it said before still counts: fmx_conn_on_ready ends it */
     } else {
-        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+        fmx_conn_abort(conn, fmx_conn_peer_end(conn), 0);
     }
 }
 
@@ -461,6 +461,7 @@ static void on_recv_ended(struct fmx_conn *conn, int32_t result)
             fmx_conn_arm_recv(conn);
         }
     } else if (result == 0 || result == -ECONNRESET) {
+        conn->was_reset = conn->was_reset || result < 0;
         if (conn->has_link) {
             fmx_link_end_in(conn);
         }

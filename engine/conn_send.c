@@ -273,12 +273,14 @@ static void on_send_failed(struct fmx_conn *conn, int sys_errno)
 {
     bool is_reset = sys_errno == ECONNRESET || sys_errno == EPIPE;
 
+    /* the system says it once; EPIPE beside no ECONNRESET answers what we sent behind its FIN */
+    conn->was_reset = conn->was_reset || sys_errno == ECONNRESET;
     if (is_reset && conn->state == FMX_CONN_OPEN) {
         conn->is_mute = true;
         wipe_queues(conn);
         release_waits(conn);
     } else {
-        fmx_conn_abort(conn, is_reset ? FMX_PEER_CLOSED : FMX_SYS_SEND, sys_errno);
+        fmx_conn_abort(conn, is_reset ? fmx_conn_peer_end(conn) : FMX_SYS_SEND, sys_errno);
     }
 }
 

@@ -207,7 +207,7 @@ static bool is_vain(const struct fmx_conn *conn, const struct fmx_conn_tls *tls)
 static void give_up(struct fmx_conn *conn)
 {
     if (conn->peer_ended) {
-        fmx_conn_abort(conn, FMX_PEER_CLOSED, 0);
+        fmx_conn_abort(conn, fmx_conn_peer_end(conn), 0);
     } else {
         fmx_count(&conn->shard->counters.tls_shed, 1);
         fmx_conn_abort(conn, FMX_TLS_BUSY, 0);

@@ -155,6 +155,7 @@ static const struct row rows[] = {
     {FMX_E_DONE,                 0x88, RETURN_UNAVAILABLE,    0x00, 0x80, 0x80},
     /* the peer is gone, was never there, or speaks something else */
     {FMX_PEER_CLOSED,            SILENT, SILENT,              0x80, 0x80, 0x80},
+    {FMX_PEER_RESET,             SILENT, SILENT,              0x80, 0x80, 0x80},
     {FMX_PEER_DISCONNECT,        SILENT, SILENT,              0x80, 0x80, 0x80},
     {FMX_PEER_NOT_MQTT,          SILENT, SILENT,              0x81, 0x80, 0x80},
     {FMX_PEER_CONNECT_TIMEOUT,   SILENT, SILENT,              0x80, 0x80, 0x80},

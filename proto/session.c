@@ -761,7 +761,7 @@ static bool is_unheard(enum fmx_status status)
 {
     enum fmx_status_class status_class = fmx_status_class(status);
 
-    return status == FMX_PEER_CLOSED || status == FMX_PEER_DISCONNECT ||
+    return status == FMX_PEER_CLOSED || status == FMX_PEER_RESET || status == FMX_PEER_DISCONNECT ||
            status == FMX_PEER_REFUSED || status_class == FMX_CLASS_SYSTEM ||
            (status_class == FMX_CLASS_TLS && status != FMX_TLS_IDENTITY);
 }

@@ -245,6 +245,7 @@ static uint16_t offline_code(enum fmx_status cause)
     switch (cause) {
     case FMX_PEER_DISCONNECT:
     case FMX_PEER_CLOSED:
+    case FMX_PEER_RESET:
         return 400;
     case FMX_E_TAKEN_OVER:
         return 427;

@@ -71,6 +71,7 @@ extern "C" {
     X(FMX_PEER_REFUSED, -236, "the server refused the connection")                                 \
     X(FMX_PEER_SILENT, -237, "the server did not answer in time")                                  \
     X(FMX_PEER_KEEPALIVE_RANGE, -238, "the keep-alive is outside the allowed range")               \
+    X(FMX_PEER_RESET, -239, "the peer reset the connection")                                       \
     /* −3xx: a limit or a resource of ours */                                                    \
     X(FMX_LIMIT_PACKET, -300, "the packet is larger than the maximum packet size")                 \
     X(FMX_LIMIT_SUBSCRIPTIONS, -301, "the session has too many subscriptions")                     \

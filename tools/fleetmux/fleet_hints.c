@@ -54,6 +54,8 @@ static const struct hint status_hints[] = {
     {FMX_PEER_VERSION, "the server speaks another version: see --version"},
     {FMX_PEER_KEEPALIVE, "the server was silent: look into its log"},
     {FMX_PEER_CLOSED, "the server closed it without a word: look into its log"},
+    {FMX_PEER_RESET, "the server threw it away: it died, its backlog is full, or it closed without "
+                     "reading on; look into its log"},
     {FMX_PEER_DISCONNECT, "the server ended it: look into its log"},
     {FMX_PEER_NOT_MQTT, garbage},
     {FMX_PEER_LENGTH, garbage},
