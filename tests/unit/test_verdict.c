@@ -351,6 +351,22 @@ static void evidence_has_figures(void)
     fake_load_close(load);
 }
 
+/* What was due is counted, so that it is the number that the ledger has. */
+static void what_was_not_sent_is_told_of_what_was_due(void)
+{
+    struct result *result = result_open();
+    struct result_row row = {.end_ns = 1000000000, .publishes_wanted = 52.4};
+    char words[256];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->shards_count = 1;
+    row.counters.publishes_planned = 50;
+    row.counters.publishes_overdue = 50;
+    CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, words, sizeof(words)), RESULT_SERVER_LIMITED);
+    CU_ASSERT_STRING_EQUAL(words, "sent 0 of 50 messages in 1.00 s");
+    result_close(result);
+}
+
 static void what_is_short_or_paused_says_nothing(void)
 {
     struct result *result = result_open();
@@ -557,6 +573,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(clients_that_misbehave_by_plan_are_nobodys_failure),
     FMX_TEST_CASE(a_long_stop_of_ours_in_a_short_run_is_ours),
     FMX_TEST_CASE(evidence_has_figures),
+    FMX_TEST_CASE(what_was_not_sent_is_told_of_what_was_due),
     FMX_TEST_CASE(what_is_short_or_paused_says_nothing),
     FMX_TEST_CASE(a_good_run_passes),
     FMX_TEST_CASE(a_ledger_that_does_not_add_up_fails_the_run),

@@ -271,8 +271,9 @@ static bool has_fallen_behind(const struct view *view, struct writer *writer)
     if (grew < BEHIND_LEAST || grew < (BEHIND_SHARE + away_share(view)) * all) {
         return false;
     }
-    say(writer, "sent %s of %s messages", words_count((uint64_t)GREW(view, publishes_sent)).text,
-        words_count((uint64_t)all).text);
+    say(writer, "sent %s of %s messages in %s",
+        words_count((uint64_t)GREW(view, publishes_sent)).text, words_count((uint64_t)planned).text,
+        words_time(view->row->end_ns - view->row->begin_ns).text);
     return true;
 }
 
