@@ -84,10 +84,17 @@ struct fmx_conn {
     bool tls_waits : 1;      /* a handshake step is queued, or with a worker */
     bool abrupt : 1;         /* end without a goodbye */
     bool linger_zero : 1;
-    bool has_link : 1; /* link.h; in the shard's table of them */
+    bool has_link : 1;    /* link.h; in the shard's table of them */
+    uint8_t ended_by : 4; /* enum fmx_packet_kind of the packet that broke the protocol; 0: none */
 };
 
 static_assert(sizeof(struct fmx_conn) == 208, "with the role's part, four cache lines");
+
+/* A packet of this kind breaks the protocol: the connection is about to end for it. */
+static inline void fmx_conn_note_kind(struct fmx_conn *conn, unsigned kind)
+{
+    conn->ended_by = kind & 0x0fu;
+}
 
 /* How the peer has ended it: with RST, or with FIN and no word. */
 static inline enum fmx_status fmx_conn_peer_end(const struct fmx_conn *conn)

@@ -170,6 +170,7 @@ static void carry_out(struct fmx_conn *conn, struct fmx_packet *packet,
         fmx_conn_send(conn, &reply);
     }
     if ((actions->todo & FMX_DO_CLOSE) != 0) {
+        fmx_conn_note_kind(conn, packet->kind);
         fmx_conn_close(conn, actions->close_status);
     }
 }
@@ -197,6 +198,7 @@ static void take_packet(struct fmx_conn *conn, const struct fmx_frame *frame)
         if (session->state == FMX_SESSION_EXPECT_CONNECT && packet.kind == FMX_CONNECT) {
             fmx_session_on_version(session, packet.connect.version);
         }
+        fmx_conn_note_kind(conn, frame->head >> 4);
         fmx_conn_close(conn, status);
         return;
     }
@@ -308,6 +310,7 @@ static size_t take_packets(struct fmx_conn *conn, fmx_slice span, size_t *out_mi
             break;
         }
         if (status != FMX_OK) {
+            fmx_conn_note_kind(conn, rest.data[0] >> 4);
             fmx_conn_close(conn, status);
             break;
         }

@@ -194,6 +194,7 @@ static const struct row rows[] = {
     {FMX_PEER_EMPTY,             0x82, SILENT,                0x82, 0x80, 0x80},
     {FMX_PEER_ORDER,             0x82, SILENT,                0x82, 0x80, 0x80},
     {FMX_PEER_ACK,               0x82, SILENT,                0x82, 0x80, 0x80},
+    {FMX_PEER_SUBACK_CODES,      0x82, SILENT,                0x82, 0x80, 0x80},
     {FMX_PEER_KEEPALIVE_RANGE,   0x82, RETURN_CLIENT_ID,      0x82, 0x80, 0x80},
     /* what has a code of its own */
     {FMX_PEER_PROTOCOL_NAME,     0x84, SILENT,                0x82, 0x80, 0x80},

@@ -51,13 +51,13 @@
  *                 CONNECT      close ORDER                     close ORDER
  *                 CONNACK      close ORDER                     close ORDER
  *                 PUBLISH      limits, alias, window; deliver  the same, RETAIN is let through
- *                 PUBACK       identifier given back; deliver  the same
+ *                 PUBACK       identifier given back; deliver  the same, with 0 if not in use
  *                 PUBREC/REL/COMP  close QOS2                  close QOS2
  *                 SUBSCRIBE    limits; deliver                 close ORDER
  *                 UNSUBSCRIBE  limits; deliver                 close ORDER
- *                 SUBACK, UNSUBACK  close ORDER                identifier given back; deliver
+ *                 SUBACK, UNSUBACK  close ORDER                as PUBACK
  *                 PINGREQ      reply PINGRESP                  close ORDER
- *                 PINGRESP     close ORDER                     noted
+ *                 PINGRESP     close ORDER                     noted; deliver if unasked
  *                 DISCONNECT   deliver, close DISCONNECT       the same in 5.0, else close ORDER
  *                 AUTH         close ORDER                     close ORDER
  *
@@ -72,6 +72,8 @@
  *                 accepted, checked for form and never published
  * Decisions:      an acknowledgement that names no identifier in use changes nothing and closes
  *                 nothing: after a resume the peer may still answer what the old connection sent.
+ *                 A client's role hears of it, and of a PINGRESP that nobody waits for, and may
+ *                 count or close.
  *                 Which kind of packet an identifier was taken for is the tag's to say: a peer that
  *                 answers a SUBSCRIBE with PUBACK is delivered as such, and the role compares.
  *                 Topics are measured without the tracing suffix that some SDKs append
@@ -519,24 +521,15 @@ static enum fmx_status on_publish(struct fmx_session *session, struct fmx_packet
     return FMX_OK;
 }
 
-static void give_back(struct fmx_session *session, uint16_t packet_id, struct fmx_actions *actions)
+/* PUBACK, SUBACK and UNSUBACK */
+static enum fmx_status on_ack(struct fmx_session *session, struct fmx_packet *packet,
+                              struct fmx_actions *actions)
 {
-    if (fmx_inflight_give(&session->out, packet_id, &actions->tag) == FMX_OK) {
-        actions->todo = FMX_DO_DELIVER;
-    }
-}
+    uint16_t packet_id =
+        packet->kind == FMX_PUBACK ? packet->ack.packet_id : packet->suback.packet_id;
+    bool is_in_use = fmx_inflight_give(&session->out, packet_id, &actions->tag) == FMX_OK;
 
-static enum fmx_status on_puback(struct fmx_session *session, struct fmx_packet *packet,
-                                 struct fmx_actions *actions)
-{
-    give_back(session, packet->ack.packet_id, actions);
-    return FMX_OK;
-}
-
-static enum fmx_status on_suback(struct fmx_session *session, struct fmx_packet *packet,
-                                 struct fmx_actions *actions)
-{
-    give_back(session, packet->suback.packet_id, actions);
+    actions->todo = is_in_use || !is_server(session) ? FMX_DO_DELIVER : 0;
     return FMX_OK;
 }
 
@@ -597,7 +590,7 @@ static enum fmx_status on_pingresp(struct fmx_session *session, struct fmx_packe
                                    struct fmx_actions *actions)
 {
     (void)packet;
-    (void)actions;
+    actions->todo = session->ping_is_due ? 0 : FMX_DO_DELIVER;
     session->ping_is_due = false;
     return FMX_OK;
 }
@@ -657,14 +650,14 @@ typedef enum fmx_status on_kind(struct fmx_session *session, struct fmx_packet *
 /* In OPEN, by the packet's kind and the side that hears it; empty: not allowed there. */
 static on_kind *const open_rows[FMX_AUTH + 1][2] = {
     [FMX_PUBLISH] = {on_publish, on_publish},
-    [FMX_PUBACK] = {on_puback, on_puback},
+    [FMX_PUBACK] = {on_ack, on_ack},
     [FMX_PUBREC] = {on_qos2_step, on_qos2_step},
     [FMX_PUBREL] = {on_qos2_step, on_qos2_step},
     [FMX_PUBCOMP] = {on_qos2_step, on_qos2_step},
     [FMX_SUBSCRIBE] = {on_subscribe, NULL},
-    [FMX_SUBACK] = {NULL, on_suback},
+    [FMX_SUBACK] = {NULL, on_ack},
     [FMX_UNSUBSCRIBE] = {on_subscribe, NULL},
-    [FMX_UNSUBACK] = {NULL, on_suback},
+    [FMX_UNSUBACK] = {NULL, on_ack},
     [FMX_PINGREQ] = {on_pingreq, NULL},
     [FMX_PINGRESP] = {NULL, on_pingresp},
     [FMX_DISCONNECT] = {on_client_disconnect, on_server_disconnect},

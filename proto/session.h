@@ -75,8 +75,8 @@ struct fmx_actions {
     unsigned todo;
     enum fmx_packet_kind reply;
     enum fmx_status close_status;
-    uint64_t
-        tag; /* with a delivered PUBACK, SUBACK or UNSUBACK: what the identifier was taken for */
+    uint64_t tag; /* with a delivered PUBACK, SUBACK or UNSUBACK: what the identifier was taken for;
+                     0: it is not in use */
 };
 
 /* Begins in EXPECT_CONNECT or EXPECT_START. `options` outlives the session. */
@@ -96,7 +96,8 @@ void fmx_session_on_version(struct fmx_session *session, unsigned asked);
  * (the engine stores new aliases: see fmx_session_alias_is_new); QoS 1 is counted against
  * receive_max. What breaks the protocol becomes FMX_DO_CLOSE with the FMX_PEER_ or FMX_LIMIT_
  * status; nothing is asserted about the packet's content. An acknowledgement of an identifier that
- * is not in use leads to nothing: `todo` is 0.
+ * is not in use, or a PINGRESP that nobody waits for, changes nothing: a server's `todo` is 0, a
+ * client's role hears of it.
  *
  * In EXPECT_VERDICT no packet may be given: the engine keeps the bytes until the verdict. After
  * FMX_DO_CLOSE the engine calls fmx_session_end; in ENDED `todo` is always 0.

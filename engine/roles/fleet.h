@@ -333,16 +333,17 @@ struct fmx_fleet_part {
         uint64_t connect_planned_ns;
         struct fmx_fleet_crew *ghost_of;
     };
-    uint64_t since_ns;   /* dialled, TCP up, CONNECT sent, may publish, one after another */
-    uint32_t unacked;    /* QoS 1 sent and not acknowledged */
-    uint8_t subacks_due; /* until it counts as subscribed */
-    uint8_t reason;      /* the server's last word */
-    bool is_subscribed : 1;
+    uint64_t since_ns;       /* dialled, TCP up, CONNECT sent, may publish, one after another */
+    uint32_t unacked;        /* QoS 1 sent and not acknowledged */
+    uint8_t subacks_due;     /* until it counts as subscribed */
+    uint8_t reason;          /* the server's last word */
+    bool is_subscribed : 1;  /* all filters are answered: it may publish */
     bool has_registered : 1; /* the next connection follows at once */
     bool is_leaving : 1;     /* we end it: no loss */
     bool is_kept : 1;        /* the server had kept its session, and messages with it */
     bool lacks_filters : 1;  /* one was refused */
     bool has_manners : 1;   /* not honest ones: no answer is waited for, and no connect counts it */
+    bool is_deaf : 1;       /* it has asked for filters, and none is granted */
     uint64_t aliases_known; /* alias p + 1 stands for the topic of publish p */
 };
 

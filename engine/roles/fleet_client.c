@@ -93,6 +93,31 @@ void fmx_fleet_count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status
     }
 }
 
+/* ── faults of the server ── */
+
+static const char *kind_name(unsigned kind)
+{
+    static const char *const names[16] = {"type 0",    "CONNECT",  "CONNACK",     "PUBLISH",
+                                          "PUBACK",    "PUBREC",   "PUBREL",      "PUBCOMP",
+                                          "SUBSCRIBE", "SUBACK",   "UNSUBSCRIBE", "UNSUBACK",
+                                          "PINGREQ",   "PINGRESP", "DISCONNECT",  "AUTH"};
+
+    return names[kind & 0x0f];
+}
+
+/* Did the connection end because the server sent what it must not? */
+static bool is_fault(enum fmx_status cause)
+{
+    return (cause <= FMX_PEER_NOT_MQTT && cause >= FMX_PEER_ACK) ||
+           cause == FMX_PEER_SUBACK_CODES || cause == FMX_LIMIT_PACKET;
+}
+
+static void end_for(struct fmx_conn *conn, enum fmx_packet_kind kind, enum fmx_status status)
+{
+    fmx_conn_note_kind(conn, kind);
+    fmx_conn_close(conn, status);
+}
+
 /* ── connect ── */
 
 static void plan_connect(struct fmx_fleet_client *client, uint64_t planned_ns)
@@ -400,7 +425,7 @@ static void subscribed(struct fmx_conn *conn)
     bool is_first = atomic_load_explicit(&fleet->first_sent_ns, memory_order_relaxed) == 0;
 
     part->is_subscribed = true;
-    fmx_count(&client->crew->counters.clients_subscribed, 1);
+    fmx_count(&client->crew->counters.clients_subscribed, !part->is_deaf);
     client->is_from_start =
         !part->lacks_filters && (is_first || (client->is_from_start && part->is_kept));
     settle(client);
@@ -442,6 +467,7 @@ static void subscribe_all(struct fmx_conn *conn)
     uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
 
     part->subacks_due = (uint8_t)(group->subscribes_count + fmx_fleet_requests_subscribe(conn));
+    part->is_deaf = part->subacks_due > 0;
     for (size_t i = 0; i < group->subscribes_count && conn->state == FMX_CONN_OPEN; i++) {
         const struct fmx_fleet_subscribe *subscribe = &group->subscribes[i];
         fmx_slice filter = fmx_fleet_fill(part->client, subscribe->filter, filled);
@@ -459,12 +485,18 @@ static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, ui
     uint64_t planned_ns;
     uint64_t sent_ns;
 
+    if (suback->codes.bytes != 1) { /* as many as filters in our SUBSCRIBE (3.9.3) */
+        end_for(conn, FMX_SUBACK, FMX_PEER_SUBACK_CODES);
+        return;
+    }
     fmx_flow_tag_read(tag, conn->shard->now_ns, &planned_ns, &sent_ns);
     fmx_fleet_measure(crew, FMX_FLEET_SUBACK, sent_ns, conn->shard->now_ns);
-    for (size_t i = 0; i < suback->codes.bytes; i++) {
-        bool is_refused = suback->codes.data[i] >= 0x80;
-        fmx_count(&crew->counters.subscribes_refused, is_refused);
-        part->lacks_filters = part->lacks_filters || is_refused;
+    if (suback->codes.data[0] >= 0x80) {
+        fmx_count(&crew->counters.subscribes_refused, 1);
+        fmx_fleet_count_cause(crew->fleet, FMX_PEER_FILTER_REFUSED, 0, suback->codes.data[0], NULL);
+        part->lacks_filters = true;
+    } else {
+        part->is_deaf = false;
     }
     if (part->subacks_due > 0 && --part->subacks_due == 0) {
         subscribed(conn);
@@ -519,12 +551,43 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
     fmx_fleet_ramp_all(fleet);
 }
 
-/* An acknowledgement of the wrong kind for its identifier is the server's mistake. */
-static bool is_kind_of_tag(const struct fmx_packet *packet, uint64_t tag)
+/* Nothing depends on it, and clients in the field bear it: the connection goes on. */
+static void count_unasked(struct fmx_conn *conn, enum fmx_packet_kind kind)
 {
-    bool is_subscribe = tag != FMX_FLEET_TAG_ANSWER && fmx_flow_tag_is_subscribe(tag);
+    struct fmx_fleet_crew *crew = fmx_fleet_client_of(conn)->crew;
 
-    return packet->kind == (is_subscribe ? FMX_SUBACK : FMX_PUBACK);
+    fmx_count(&crew->counters.server_faults, 1);
+    fmx_fleet_count_cause(crew->fleet, FMX_PEER_UNASKED, 0, 0, kind_name(kind));
+}
+
+static void on_answer_acked(const struct fmx_conn *conn, const struct fmx_ack *ack)
+{
+    if (ack->reason >= 0x80) {
+        fmx_fleet_count_cause(fmx_fleet_of(conn->shard), FMX_PEER_MESSAGE_REFUSED, 0, ack->reason,
+                              "an answer of ours");
+    }
+}
+
+/*
+ * An acknowledgement of the wrong kind for its identifier is the server's mistake, as is a SUBACK
+ * that names none in use, and any UNSUBACK: what is subscribed could not be told any more.
+ */
+static void on_ack(struct fmx_conn *conn, const struct fmx_packet *packet, uint64_t tag)
+{
+    bool is_answer = tag == FMX_FLEET_TAG_ANSWER;
+    bool is_subscribe = tag != 0 && !is_answer && fmx_flow_tag_is_subscribe(tag);
+
+    if (packet->kind == FMX_PUBACK && tag == 0) {
+        count_unasked(conn, packet->kind);
+    } else if (packet->kind == FMX_PUBACK && is_answer) {
+        on_answer_acked(conn, &packet->ack);
+    } else if (packet->kind == FMX_PUBACK && !is_subscribe) {
+        fmx_fleet_on_puback(conn, &packet->ack, tag);
+    } else if (packet->kind == FMX_SUBACK && is_subscribe) {
+        on_suback(conn, &packet->suback, tag);
+    } else {
+        end_for(conn, packet->kind, FMX_PEER_ACK);
+    }
 }
 
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag)
@@ -547,14 +610,11 @@ void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet
         break;
     case FMX_SUBACK:
     case FMX_PUBACK:
-    case FMX_UNSUBACK: /* nobody unsubscribes: it has taken another's identifier */
-        if (!is_kind_of_tag(packet, tag)) {
-            fmx_conn_close(conn, FMX_PEER_ACK);
-        } else if (packet->kind == FMX_SUBACK) {
-            on_suback(conn, &packet->suback, tag);
-        } else if (tag != FMX_FLEET_TAG_ANSWER) { /* for those nobody waits */
-            fmx_fleet_on_puback(conn, &packet->ack, tag);
-        }
+    case FMX_UNSUBACK:
+        on_ack(conn, packet, tag);
+        break;
+    case FMX_PINGRESP:
+        count_unasked(conn, packet->kind);
         break;
     case FMX_DISCONNECT:
         part->reason = packet->disconnect.reason;
@@ -582,7 +642,7 @@ static void let_go(struct fmx_conn *conn)
     fmx_count_down(&crew->counters.publishes_outstanding, part->unacked);
     part->unacked = 0;
     if (part->is_subscribed) {
-        fmx_count_down(&crew->counters.clients_subscribed, 1);
+        fmx_count_down(&crew->counters.clients_subscribed, !part->is_deaf);
         part->is_subscribed = false;
     }
     if (client->was_open && !crew->fleet->shard->stopping) {
@@ -630,12 +690,32 @@ void fmx_fleet_client_leave(struct fmx_fleet_client *client, enum fmx_fleet_leav
     }
 }
 
+/* What of a connection's end is not in its status. */
+static const char *words_of_end(struct fmx_conn *conn)
+{
+    const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
+    const struct fmx_fleet_team *team = part->client->crew->team;
+    const char *words = team->tls != NULL ? fmx_fleet_tls_closed(conn) : NULL;
+
+    if (words != NULL) {
+        return words;
+    }
+    if (part->has_manners) {
+        return team->plan.manner == FMX_FLEET_SILENT ? FMX_FLEET_WORDS_SILENT
+                                                     : FMX_FLEET_WORDS_HALF_CONNECT;
+    }
+    return is_fault(conn->cause) ? kind_name(conn->ended_by) : NULL;
+}
+
 static void count_end(struct fmx_conn *conn, const char *words)
 {
     const struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
     struct fmx_fleet_crew *crew = part->client->crew;
     bool has_reason = conn->cause == FMX_PEER_REFUSED || conn->cause == FMX_PEER_DISCONNECT;
 
+    if (is_fault(conn->cause) && !part->has_manners) {
+        fmx_count(&crew->counters.server_faults, 1);
+    }
     fmx_count(part->client->state == FMX_CLIENT_OPEN ? &crew->counters.connections_lost
                                                      : &crew->counters.connects_failed,
               1);
@@ -653,7 +733,7 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
         fmx_fleet_ghost_closed(conn);
         return;
     }
-    const char *words = client->crew->team->tls != NULL ? fmx_fleet_tls_closed(conn) : NULL;
+    const char *words = words_of_end(conn);
     if (!fleet->shard->stopping && !part->is_leaving && !part->has_registered) {
         count_end(conn, words);
     }

@@ -636,9 +636,12 @@ void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint6
     part->unacked--;
     crew->fleet->unacked--;
     fmx_count_down(&crew->counters.publishes_outstanding, 1);
-    fmx_count(ack->reason >= 0x80 ? &crew->counters.publishes_refused
-                                  : &crew->counters.publishes_acked,
-              1);
+    if (ack->reason >= 0x80) {
+        fmx_count(&crew->counters.publishes_refused, 1);
+        fmx_fleet_count_cause(crew->fleet, FMX_PEER_MESSAGE_REFUSED, 0, ack->reason, NULL);
+    } else {
+        fmx_count(&crew->counters.publishes_acked, 1);
+    }
     fmx_flow_tag_read(tag, now_ns, &planned_ns, &sent_ns);
     fmx_fleet_measure(crew, FMX_FLEET_PUBACK, planned_ns, now_ns);
     fmx_fleet_measure(crew, FMX_FLEET_PUBACK_RAW, sent_ns, now_ns);

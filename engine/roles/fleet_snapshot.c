@@ -9,6 +9,7 @@
 #include "engine/roles/fleet.h"
 
 #include "engine/clock.h"
+#include "proto/reason.h"
 
 /* ── names ── */
 
@@ -32,6 +33,16 @@ const char *fmx_fleet_latency_words(enum fmx_fleet_latency latency)
     };
 
     return (unsigned)latency < FMX_FLEET_LATENCIES ? words_of[latency] : NULL;
+}
+
+const char *fmx_fleet_cause_reason(const struct fmx_fleet_cause *cause)
+{
+    bool is_return_code =
+        cause->status == FMX_PEER_REFUSED && cause->reason < 0x80; /* before 5.0 */
+    const char *name =
+        is_return_code ? fmx_return_code_name(cause->reason) : fmx_reason_name(cause->reason);
+
+    return cause->reason == 0 || strcmp(name, "?") == 0 ? NULL : name;
 }
 
 /* ── walking ── */

@@ -72,6 +72,11 @@ extern "C" {
     X(FMX_PEER_SILENT, -237, "the server did not answer in time")                                  \
     X(FMX_PEER_KEEPALIVE_RANGE, -238, "the keep-alive is outside the allowed range")               \
     X(FMX_PEER_RESET, -239, "the peer reset the connection")                                       \
+    X(FMX_PEER_SUBACK_CODES, -240, "SUBACK does not have one code for each filter")                \
+    /* these three end no session: a fleet counts them */                                          \
+    X(FMX_PEER_UNASKED, -241, "the server answered what nobody had asked")                         \
+    X(FMX_PEER_MESSAGE_REFUSED, -242, "the server refused a message")                              \
+    X(FMX_PEER_FILTER_REFUSED, -243, "the server refused a filter")                                \
     /* −3xx: a limit or a resource of ours */                                                    \
     X(FMX_LIMIT_PACKET, -300, "the packet is larger than the maximum packet size")                 \
     X(FMX_LIMIT_SUBSCRIPTIONS, -301, "the session has too many subscriptions")                     \

@@ -398,7 +398,7 @@ FMX_API const char *fmx_fleet_latency_words(enum fmx_fleet_latency latency);
     X(clients_waiting, true, "clients not begun, or waiting to come back")                         \
     X(clients_connecting, true, "clients begun and not answered")                                  \
     X(clients_open, true, "clients with a good CONNACK")                                           \
-    X(clients_subscribed, true, "of the open ones: all filters acknowledged")                      \
+    X(clients_subscribed, true, "of the open ones: all filters answered, not all of them refused") \
     X(clients_stopped, true, "clients that a stage has sent away for good")                        \
     X(clients_lost, true, "clients that were open and will not come back by themselves")           \
     X(clients_failed, true, "clients that never got a good CONNACK, and gave up")                  \
@@ -408,6 +408,7 @@ FMX_API const char *fmx_fleet_latency_words(enum fmx_fleet_latency latency);
     X(connects_begun, false, "connects begun")                                                     \
     X(connects_planned, false, "connects due by now")                                              \
     X(connections_lost, false, "open connections that ended without our doing")                    \
+    X(server_faults, false, "packets of the server that break the protocol")                       \
     X(leaves, false, "times a stage sent a client away")                                           \
     X(registrations_ok, false, "clients that have learnt their secret or token")                   \
     X(subscribes_refused, false, "filters refused")                                                \
@@ -447,14 +448,30 @@ struct fmx_fleet_counters {
 #undef FMX_FLEET_COUNTER_FIELD
 };
 
-/* Why connections failed or were lost; counted per cause. */
+/*
+ * What went wrong, counted per cause: connects that failed, connections that were lost. Without an
+ * end of the connection: FMX_PEER_MESSAGE_REFUSED (PUBACK from 0x80 on), FMX_PEER_FILTER_REFUSED
+ * (SUBACK from 0x80 on), FMX_PEER_UNASKED (PUBACK with an identifier that is not in use, PINGRESP
+ * without PINGREQ: nothing depends on them, so they are borne).
+ */
 struct fmx_fleet_cause {
     enum fmx_status status;
     int sys_errno;     /* with the −4xx statuses, else 0 */
     uint8_t reason;    /* the server's reason or return code, else 0 */
-    const char *words; /* of some −5xx statuses: more about it; NULL: nothing. Static storage */
+    const char *words; /* more about it: of TLS, or the kind of the packet that broke the protocol,
+                          or one of the next two; NULL: nothing. Static storage */
     uint64_t count;
 };
+
+/* `words`, where the client's manner is to blame: the server was right to end it. */
+#define FMX_FLEET_WORDS_SILENT       "a silent client, as planned"
+#define FMX_FLEET_WORDS_HALF_CONNECT "half a CONNECT, as planned"
+
+/*
+ * What the specification calls a cause's reason: "Not authorized"; NULL: it has none, or one that
+ * the specification does not know. Static storage. Any thread.
+ */
+FMX_API const char *fmx_fleet_cause_reason(const struct fmx_fleet_cause *cause);
 
 #define FMX_FLEET_CAUSES_MAX 64 /* what is beyond shares the last row */
 

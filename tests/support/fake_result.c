@@ -284,13 +284,14 @@ static const struct fake_cause failures[] = {
     {{FMX_PEER_CLOSED, 0, 0, NULL, 120}, ""},
     {{FMX_PEER_REFUSED, 0, 0x9F, NULL, 60}, ""},
     {{FMX_PEER_LENGTH, 0, 0, NULL, 31}, ""},
-    {{FMX_SYS_RECV, ECONNRESET, 0, NULL, 12}, ""},
+    {{FMX_PEER_RESET, 0, 0, NULL, 12}, ""},
     {{FMX_PEER_DISCONNECT, 0, 0x8E, NULL, 8}, ""},
     {{FMX_LIMIT_SESSIONS, 0, 0, NULL, 2}, ""},
 };
 
 static const struct fake_cause losses[] = {
     {{FMX_SYS_RECV, ECONNRESET, 0, NULL, 31}, ""},
+    {{FMX_PEER_MESSAGE_REFUSED, 0, 0x97, NULL, 16}, ""},
     {{FMX_PEER_DISCONNECT, 0, 0x8D, NULL, 12}, ""},
     {{FMX_PEER_SILENT, 0, 0, NULL, 6}, ""},
 };

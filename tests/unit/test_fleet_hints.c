@@ -140,6 +140,29 @@ static void a_port_for_tls_is_asked_about_only_before_anybody_was_open(void)
     CU_ASSERT_PTR_NULL(strstr(fleet_hint(&closed, true), "--tls"));
 }
 
+static void clients_that_misbehave_by_plan_are_no_failure(void)
+{
+    static const char *const words[] = {FMX_FLEET_WORDS_SILENT, FMX_FLEET_WORDS_HALF_CONNECT};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct fmx_fleet_cause cause = {.status = FMX_PEER_CLOSED, .words = words[i]};
+        CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&cause, true), "no failure"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&cause, false), "no failure"));
+        CU_ASSERT_PTR_NULL(strstr(fleet_hint(&cause, true), "log"));
+    }
+}
+
+static void refusals_have_hints_of_their_code(void)
+{
+    struct fmx_fleet_cause cause = {.status = FMX_PEER_MESSAGE_REFUSED, .reason = 0x97};
+
+    CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&cause, true), "quota"));
+    cause = (struct fmx_fleet_cause){.status = FMX_PEER_FILTER_REFUSED, .reason = 0xA2};
+    CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&cause, true), "wildcard"));
+    cause.reason = 0x80; /* the only one before 5.0 */
+    CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&cause, true), "--topic"));
+}
+
 static void the_code_of_the_server_says_most(void)
 {
     struct fmx_fleet_cause cause = {.status = FMX_PEER_DISCONNECT, .reason = 0x8E};
@@ -155,6 +178,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(every_option_in_a_hint_exists),
     FMX_TEST_CASE(every_failure_of_a_fleet_has_a_hint),
     FMX_TEST_CASE(a_port_for_tls_is_asked_about_only_before_anybody_was_open),
+    FMX_TEST_CASE(clients_that_misbehave_by_plan_are_no_failure),
+    FMX_TEST_CASE(refusals_have_hints_of_their_code),
     FMX_TEST_CASE(the_code_of_the_server_says_most),
 };
 

@@ -185,6 +185,7 @@ static void causes_come_with_hints_and_a_search_with_its_steps(void)
     tell(fake_result("failed", 0));
     CU_ASSERT(says("causes      4,210 x the connection could not be made: Connection refused"));
     CU_ASSERT(says("nothing listens there"));
+    CU_ASSERT(says("the server refused the connection: Bad User Name or Password (code 0x86)"));
     CU_ASSERT(says("the server does not know who signed --cert"));
     tell(fake_result("find", 0));
     CU_ASSERT(says("search      p99<20ms holds up to 47,568 messages a second\n"));

@@ -104,6 +104,23 @@ static void client_hears_a_servers_disconnect_in_5_only(void)
     CU_ASSERT(is_closed(feed(&session, packet), FMX_PEER_ORDER));
 }
 
+/* A server's role would not know what to do with it. */
+static void client_hears_of_answers_that_nobody_asked_for(void)
+{
+    static const enum fmx_packet_kind kinds[] = {FMX_PUBACK, FMX_SUBACK, FMX_UNSUBACK,
+                                                 FMX_PINGRESP};
+    struct fmx_session session;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        open_client(&session, FMX_MQTT_311);
+        struct fmx_actions actions = feed(&session, ack_of(kinds[i], 7));
+        CU_ASSERT(is_delivered(actions));
+        CU_ASSERT_EQUAL(actions.tag, 0);
+    }
+    open_server(&session, FMX_MQTT_311);
+    CU_ASSERT_EQUAL(feed(&session, ack_of(FMX_PUBACK, 7)).todo, 0);
+}
+
 /* ---- towards the peer ------------------------------------------------------------------------ */
 
 static void session_gives_identifiers_back_with_their_tags(void)
@@ -123,8 +140,8 @@ static void session_gives_identifiers_back_with_their_tags(void)
     CU_ASSERT(is_delivered(actions) && actions.tag == 80);
     actions = feed(&session, ack_of(FMX_PUBACK, 1));
     CU_ASSERT(is_delivered(actions) && actions.tag == 70);
-    CU_ASSERT_EQUAL(feed(&session, ack_of(FMX_PUBACK, 1)).todo, 0);
-    CU_ASSERT_EQUAL(feed(&session, ack_of(FMX_UNSUBACK, 500)).todo, 0);
+    CU_ASSERT_EQUAL(feed(&session, ack_of(FMX_PUBACK, 1)).tag, 0); /* no longer in use */
+    CU_ASSERT_EQUAL(feed(&session, ack_of(FMX_UNSUBACK, 500)).tag, 0);
 }
 
 static void session_keeps_to_the_peers_window_and_packet_size(void)
@@ -342,6 +359,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(client_delivers_a_refusal_and_closes),
     FMX_TEST_CASE(client_refuses_a_session_that_cannot_be_present),
     FMX_TEST_CASE(client_hears_a_servers_disconnect_in_5_only),
+    FMX_TEST_CASE(client_hears_of_answers_that_nobody_asked_for),
     FMX_TEST_CASE(session_gives_identifiers_back_with_their_tags),
     FMX_TEST_CASE(session_keeps_to_the_peers_window_and_packet_size),
     FMX_TEST_CASE(session_publishes_only_when_open),

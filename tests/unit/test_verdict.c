@@ -367,6 +367,34 @@ static void what_was_not_sent_is_told_of_what_was_due(void)
     result_close(result);
 }
 
+/* Whose connections fail here is told by what has ended them. */
+static void refusals_and_planned_ends_blame_nobody(void)
+{
+    static const struct fmx_fleet_cause causes[] = {
+        {.status = FMX_SYS_SOCKET, .sys_errno = EMFILE, .count = 20},
+        {.status = FMX_PEER_MESSAGE_REFUSED, .reason = 0x97, .count = 1000},
+        {.status = FMX_PEER_FILTER_REFUSED, .reason = 0x80, .count = 1000},
+        {.status = FMX_PEER_UNASKED, .count = 1000},
+        {.status = FMX_PEER_CLOSED, .count = 1000},
+    };
+    struct result *result = result_open();
+    struct result_row row = {.end_ns = 1000000000, .connects_wanted = 100};
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->shards_count = 1;
+    row.counters.connects_begun = row.counters.connects_planned = 100;
+    row.counters.connects_failed = 20;
+    row.counters.clients_open = 80;
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+        result->causes[result->causes_count++].cause = causes[i];
+    }
+    snprintf(result->causes[4].more, sizeof(result->causes[4].more), FMX_FLEET_WORDS_SILENT);
+    CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, NULL, 0), RESULT_GENERATOR_LIMITED);
+    result->causes[4].more[0] = '\0';
+    CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, NULL, 0), RESULT_SERVER_LIMITED);
+    result_close(result);
+}
+
 static void what_is_short_or_paused_says_nothing(void)
 {
     struct result *result = result_open();
@@ -469,6 +497,22 @@ static void a_ledger_that_does_not_add_up_fails_the_run(void)
         CU_ASSERT(says(result, EXIT_ABORTED, "the ledger does not add up: "));
         result_close(result);
     }
+}
+
+static void a_server_that_breaks_the_protocol_is_never_ok(void)
+{
+    struct result *result = good_result();
+    struct threshold threshold;
+    char error[256];
+
+    result->counters.server_faults = 3;
+    verdict_make(result, true);
+    CU_ASSERT(says(result, EXIT_ABORTED, "3 packets that break the protocol"));
+    CU_ASSERT_FATAL(threshold_parse("faults<5", &threshold, error, sizeof(error)));
+    CU_ASSERT(thresholds_judge(&threshold, 1, result));
+    verdict_make(result, true);
+    CU_ASSERT(says(result, EXIT_PASS, "3 packets that break the protocol"));
+    result_close(result);
 }
 
 static void losses_fail_a_run_unless_thresholds_say_what_counts(void)
@@ -574,9 +618,11 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_long_stop_of_ours_in_a_short_run_is_ours),
     FMX_TEST_CASE(evidence_has_figures),
     FMX_TEST_CASE(what_was_not_sent_is_told_of_what_was_due),
+    FMX_TEST_CASE(refusals_and_planned_ends_blame_nobody),
     FMX_TEST_CASE(what_is_short_or_paused_says_nothing),
     FMX_TEST_CASE(a_good_run_passes),
     FMX_TEST_CASE(a_ledger_that_does_not_add_up_fails_the_run),
+    FMX_TEST_CASE(a_server_that_breaks_the_protocol_is_never_ok),
     FMX_TEST_CASE(losses_fail_a_run_unless_thresholds_say_what_counts),
     FMX_TEST_CASE(a_cut_run_is_cut_whatever_else_it_is),
     FMX_TEST_CASE(what_a_limit_asked_for_must_come),

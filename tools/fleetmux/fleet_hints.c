@@ -1,5 +1,5 @@
 /*
- * fleet_hints — what to do about a failed connection
+ * fleet_hints — what to do about a failed connection, a refusal, a server that breaks the protocol
  *
  * Why it is so:   "connection refused, 9,500 times" is a fact; "is the gateway running? see -h and
  *                 -p" is help. The server's reason code says most, then errno, then the status
@@ -74,6 +74,10 @@ static const struct hint status_hints[] = {
     {FMX_PEER_QOS, garbage},
     {FMX_PEER_ORDER, garbage},
     {FMX_PEER_ACK, garbage},
+    {FMX_PEER_SUBACK_CODES, "the server broke the protocol: each SUBSCRIBE of ours has one filter"},
+    {FMX_PEER_UNASKED, "the server broke the protocol, and the connection went on: report it"},
+    {FMX_PEER_MESSAGE_REFUSED, "the server does not take the message: look into its log"},
+    {FMX_PEER_FILTER_REFUSED, "the server does not take the filter: see --topic, and its rules"},
     {FMX_PEER_QOS2, "the server sends at QoS 2, which nobody has asked for: report it"},
     {FMX_PEER_ALIAS, "the server used a topic alias that it must not: report it"},
     {FMX_PEER_RECEIVE_MAX, "the server sends more at a time than --receive-max: report it"},
@@ -137,6 +141,7 @@ static const struct hint reason_hints[] = {
     {0x9B, "the server takes no such QoS: lower --qos"},
     {0x9C, "the server sends us elsewhere: see --host"},
     {0x9D, "the server has moved: see --host"},
+    {0x9E, "the server has no shared subscriptions: see --topic"},
     {0x9F, "the server takes no such rate of connects: lower --connrate"},
     {0xA2, "the server has no wildcard subscriptions: see --topic"},
 };
@@ -182,14 +187,26 @@ static const char *find(const struct hint *hints, size_t count, int code)
 
 #define FIND(hints, code) find((hints), sizeof(hints) / sizeof((hints)[0]), (code))
 
+/* Of a client that is there to be thrown out. */
+static bool is_by_plan(const struct fmx_fleet_cause *cause)
+{
+    return cause->words != NULL && (strcmp(cause->words, FMX_FLEET_WORDS_SILENT) == 0 ||
+                                    strcmp(cause->words, FMX_FLEET_WORDS_HALF_CONNECT) == 0);
+}
+
 const char *fleet_hint(const struct fmx_fleet_cause *cause, bool was_anybody_open)
 {
     const char *words = NULL;
 
+    if (is_by_plan(cause)) {
+        return "no failure: the server has thrown out a client that is there for that";
+    }
     if (cause->status == FMX_PEER_CLOSED && !was_anybody_open) {
         return "is that port for TLS, or not for it? see --tls, and the server's log";
     }
-    if (cause->reason != 0) {
+    bool says_nothing = cause->reason == 0x80 && (cause->status == FMX_PEER_MESSAGE_REFUSED ||
+                                                  cause->status == FMX_PEER_FILTER_REFUSED);
+    if (cause->reason != 0 && !says_nothing) {
         words = FIND(reason_hints, cause->reason);
     }
     if (words == NULL && cause->sys_errno != 0) {

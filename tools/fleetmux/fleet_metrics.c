@@ -136,13 +136,14 @@ static const struct sample samples[] = {
     CLIENTS(stopped),
     CLIENTS(lost),
     CLIENTS(failed),
-    IS(clients_subscribed, "Open clients all of whose filters are acknowledged."),
+    IS(clients_subscribed, "Open clients with all filters answered, and not all of them refused."),
     IS(ghosts, "Connections that somebody has vanished from without closing."),
     GROWS(connects_planned, "Connects due by the plan."),
     GROWS(connects_begun, "Connects begun."),
     GROWS(connects_ok, "Connects that got a good CONNACK."),
     GROWS(connects_failed, "Connects that failed."),
     GROWS(connections_lost, "Open connections that ended without our doing."),
+    GROWS(server_faults, "Packets of the server that break the protocol."),
     GROWS(leaves, "Times a stage has sent a client away."),
     GROWS(registrations_ok, "Clients that have learnt their secret or token."),
     GROWS(subscribes_refused, "Filters that the server has refused."),
@@ -237,8 +238,9 @@ static void print_causes(FILE *out, const struct result *result)
     char words[TELL_WORDS_BYTES];
 
     begin_family(out, name, COUNTER,
-                 "Connects that failed and connections that were lost, by cause: status as in "
-                 "error.h, reason code of the server (0: none), errno of the system (0: none).");
+                 "What went wrong, by cause: connects that failed, connections that were lost, "
+                 "messages and filters refused, answers unasked; status as in error.h, reason code "
+                 "of the server (0: none), errno of the system (0: none).");
     for (size_t i = 0; i < result->causes_count; i++) {
         const struct result_cause *cause = &result->causes[i];
         tell_cause(cause, words, sizeof(words));

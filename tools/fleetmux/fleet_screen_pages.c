@@ -144,10 +144,10 @@ void page_causes(const struct result *result, int bottom, size_t *top)
     int line = part_head(result) + 1;
     size_t index;
 
-    canvas_rule(line++, "connections that failed or were lost, by cause");
+    canvas_rule(line++, "what went wrong, by cause");
     if (result->causes_count == 0) {
         canvas_put(line + 1, 1, canvas_columns() - 2, LOOK_PLAIN,
-                   "None: every connection that was begun came up, and stayed.");
+                   "Nothing: every connection came up and stayed, and nothing was refused.");
         return;
     }
     if (*top >= result->causes_count) {
@@ -173,7 +173,7 @@ void page_keys(int bottom)
         {"]  [", "twice as fast, half as fast; so do up and down with shift"},
         {"space", "pause: nothing more is planned, and stages stand still; again: go on"},
         {"s", "storm: a share of the open clients leaves, and comes back as after a loss"},
-        {"c", "every cause of failed and lost connections, and what to do about it"},
+        {"c", "everything that went wrong, by cause, and what to do about it"},
         {"q", "end: what is under way is waited for, then comes the summary"},
         {"Ctrl-C", "the same; twice: end at once"},
         {"Ctrl-L", "draw the screen anew"},

@@ -130,6 +130,7 @@ static void say_clients(const struct result *result, struct block *block)
              words_count(now->connects_planned).text, words_count(now->connects_failed).text,
              words_count(now->connections_lost).text);
     say_count(block, now->subscribes_refused, "filters refused");
+    say_count(block, now->server_faults, "protocol faults");
 }
 
 static void say_tls(const struct result *result, struct block *block)

@@ -74,8 +74,10 @@ void tell_cause(const struct result_cause *told, char *out_words, size_t words_b
     } else if (cause->sys_errno != 0) {
         used = snprintf(out_words + at, words_bytes - at, ": %s", strerror(cause->sys_errno));
     } else if (cause->reason != 0) {
-        used =
-            snprintf(out_words + at, words_bytes - at, " (code 0x%02X)", (unsigned)cause->reason);
+        const char *reason = fmx_fleet_cause_reason(cause);
+        used = snprintf(out_words + at, words_bytes - at, "%s%s (code 0x%02X)",
+                        reason != NULL ? ": " : "", reason != NULL ? reason : "",
+                        (unsigned)cause->reason);
     }
     (void)used;
 }

@@ -45,6 +45,7 @@ static const struct {
     {"connected", "connects_ok"},
     {"failed", "connects_failed"},
     {"disconnects", "connections_lost"},
+    {"faults", "server_faults"},
     {"open", "clients_open"},
     {"subscribed", "clients_subscribed"},
     {"planned", "publishes_planned"},

@@ -443,7 +443,9 @@ static void print_cause(const struct page *page, const struct result *result,
             html_text(page->file, strerror(known.sys_errno));
         }
         if (known.reason != 0) {
-            fprintf(page->file, " code 0x%02X", (unsigned)known.reason);
+            const char *reason = fmx_fleet_cause_reason(&known);
+            fprintf(page->file, " %s (code 0x%02X)", reason != NULL ? reason : "",
+                    (unsigned)known.reason);
         }
         fputs("</small>", page->file);
     }
@@ -461,7 +463,7 @@ void html_causes(const struct page *page)
         }
         html_run_title(page, i);
         fputs("<div class=\"table causes\"><table><thead><tr><th>times</th>"
-              "<th class=\"text\">why connections failed or were lost</th>"
+              "<th class=\"text\">what went wrong</th>"
               "<th class=\"text\">what to do</th></tr></thead><tbody>\n",
               page->file);
         for (size_t j = 0; j < result->causes_count; j++) {

@@ -302,6 +302,9 @@ static void add_causes(json *root, const struct result *result)
         add_count(object, "errno",
                   cause->cause.sys_errno > 0 ? (uint64_t)cause->cause.sys_errno : 0);
         add_count(object, "reason", cause->cause.reason);
+        if (fmx_fleet_cause_reason(&cause->cause) != NULL) {
+            add_text(object, "reason_words", fmx_fleet_cause_reason(&cause->cause));
+        }
         add_count(object, "count", cause->cause.count);
     }
 }

@@ -405,6 +405,20 @@ static bool is_of_the_way(const struct fmx_fleet_cause *cause)
            cause->sys_errno == ENETDOWN;
 }
 
+/* Refusals and what is tolerated end nothing; whom the plan has thrown out says nothing. */
+static bool is_end(const struct result_cause *cause)
+{
+    switch (cause->cause.status) {
+    case FMX_PEER_UNASKED:
+    case FMX_PEER_MESSAGE_REFUSED:
+    case FMX_PEER_FILTER_REFUSED:
+        return false;
+    default:
+        return strcmp(cause->more, FMX_FLEET_WORDS_SILENT) != 0 &&
+               strcmp(cause->more, FMX_FLEET_WORDS_HALF_CONNECT) != 0;
+    }
+}
+
 /* Who has ended most of the connections that failed or were lost. */
 static enum result_limit who_ends_connections(const struct result *result)
 {
@@ -412,6 +426,9 @@ static enum result_limit who_ends_connections(const struct result *result)
 
     for (size_t i = 0; i < result->causes_count; i++) {
         const struct fmx_fleet_cause *cause = &result->causes[i].cause;
+        if (!is_end(&result->causes[i])) {
+            continue;
+        }
         *(is_ours(cause) ? &ours : is_of_the_way(cause) ? &way : &theirs) += cause->count;
     }
     return ours > way && ours > theirs ? RESULT_GENERATOR_LIMITED

@@ -119,9 +119,10 @@ static void list_losses(const struct result *result, struct words_list *list)
         "clients failed to connect");
     add(list, result->signo == 0 ? count_never_up(result) : 0, "clients were not connected yet");
     add(list, result->before_drain.clients_lost, "clients lost");
-    add(list, end->subscribes_refused, "subscriptions refused");
+    add(list, end->subscribes_refused, "filters refused");
     add(list, result_messages_lost(result), "messages lost");
     add(list, end->publishes_refused, "messages refused");
+    add(list, end->server_faults, "packets that break the protocol");
     add(list, end->publishes_overdue, "messages never left");
     add(list, end->requests_timeout, "requests without an answer");
     add(list, result->signo == 0 ? count_missing(result) : 0, "messages missing of --limit");

@@ -1,0 +1,286 @@
+/*
+ * loop_fleet_hostile — what a server does wrong is counted by cause, and ends nothing but its own
+ * connection
+ */
+#include "tests/loop/hostile.h"
+#include "tests/loop/support.h"
+
+#define CONNECT   1
+#define PUBLISH   3
+#define SUBSCRIBE 8
+#define MESSAGES  4u
+
+/* What the server says to one kind of packet, and what the fleet makes of it. */
+struct row {
+    uint8_t to;
+    const char *says_311; /* NULL: the row is not for this version */
+    const char *says_5;
+    enum hostile_end then;
+    enum fmx_status status;
+    uint8_t reason_311;
+    uint8_t reason_5;
+    const char *words;
+    unsigned count; /* of the cause; 0: 1 */
+    bool is_fault;
+    bool goes_on;
+};
+
+#define ENDS(packet, in_311, in_5, cause, kind)                                                    \
+    {                                                                                              \
+        .to = (packet), .says_311 = (in_311), .says_5 = (in_5), .status = (cause),                 \
+        .words = (kind), .is_fault = true                                                          \
+    }
+#define BORNE(packet, in_311, in_5, kind, times)                                                   \
+    {                                                                                              \
+        .to = (packet), .says_311 = (in_311), .says_5 = (in_5), .status = FMX_PEER_UNASKED,        \
+        .words = (kind), .count = (times), .is_fault = true, .goes_on = true                       \
+    }
+#define GOES_ON(packet, in_311, in_5, cause, code_311, code_5, times)                              \
+    {                                                                                              \
+        .to = (packet), .says_311 = (in_311), .says_5 = (in_5), .status = (cause),                 \
+        .reason_311 = (code_311), .reason_5 = (code_5), .count = (times), .goes_on = true          \
+    }
+#define LOST(packet, in_311, in_5, ends, cause, code_311, code_5)                                  \
+    {                                                                                              \
+        .to = (packet), .says_311 = (in_311), .says_5 = (in_5), .then = (ends), .status = (cause), \
+        .reason_311 = (code_311), .reason_5 = (code_5)                                             \
+    }
+
+/* A fleet of one client, which subscribes to one topic and publishes some messages to it. */
+struct world {
+    struct hostile_script script;
+    struct hostile *hostile;
+    struct loop_plan plan;
+};
+
+static struct world world;
+static const fmx_template filter[] = {"here/%i"};
+
+static struct fmx_fleet *begin(const struct hostile_script *script)
+{
+    loop_begin();
+    memset(&world, 0, sizeof world);
+    world.script = *script;
+    world.hostile = hostile_open(&world.script);
+    loop_plan(&world.plan, 1, "hostile_%i");
+    world.plan.group.version = script->version;
+    world.plan.group.connect_timeout_ms = 300000; /* nothing here ends because it was late */
+    world.plan.filters = filter;
+    world.plan.filters_count = 1;
+    world.plan.publish.topic = "here/%i";
+    world.plan.publish.qos = 1;
+    world.plan.publish.interval_ns = LOOP_MS_NS;
+    world.plan.publish.messages_max = MESSAGES;
+    world.plan.whole.mux.shards_count = 1;
+    return loop_fleet(&world.plan, hostile_port(world.hostile));
+}
+
+static void end(struct fmx_fleet *fleet)
+{
+    fmx_fleet_close(fleet);
+    hostile_close(world.hostile);
+}
+
+static void expect_ledger(const struct fmx_fleet_counters *seen)
+{
+    LOOP_EQUAL(seen->publishes_sent_qos1, seen->publishes_acked + seen->publishes_refused +
+                                              seen->publishes_unacked +
+                                              seen->publishes_outstanding);
+    LOOP_EQUAL(seen->received, seen->received_once + seen->received_copies +
+                                   seen->received_redelivered + seen->received_duplicate +
+                                   seen->received_foreign + seen->received_unchecked);
+    if (seen->deliveries_expected > 0) {
+        LOOP_EQUAL(seen->deliveries_expected, seen->received_once + seen->deliveries_lost);
+    }
+}
+
+static void expect_row(const struct fmx_fleet *fleet, const struct row *row, bool is_5)
+{
+    const struct fmx_fleet_snapshot seen = loop_look(fleet);
+    const struct fmx_fleet_cause *cause = &seen.causes[0];
+    unsigned count = row->count > 0 ? row->count : 1;
+
+    LOOP_EQUAL(seen.causes_count, 1);
+    LOOP_EQUAL(-cause->status, -row->status);
+    LOOP_EQUAL(cause->reason, is_5 ? row->reason_5 : row->reason_311);
+    LOOP_EQUAL(cause->count, count);
+    CU_ASSERT(row->words == NULL ? cause->words == NULL
+                                 : cause->words != NULL && strcmp(cause->words, row->words) == 0);
+    CU_ASSERT((fmx_fleet_cause_reason(cause) != NULL) == (cause->reason != 0));
+    LOOP_EQUAL(seen.counters.server_faults, row->is_fault ? count : 0);
+    LOOP_EQUAL(seen.counters.connections_lost + seen.counters.connects_failed, !row->goes_on);
+    LOOP_EQUAL(seen.counters.publishes_sent,
+               row->goes_on ? MESSAGES : seen.counters.publishes_sent);
+    expect_ledger(&seen.counters);
+}
+
+static void play(const struct row *row, bool is_5)
+{
+    struct hostile_script script = {.version = is_5 ? FMX_MQTT_50 : FMX_MQTT_311,
+                                    .to = row->to,
+                                    .says = is_5 ? row->says_5 : row->says_311,
+                                    .then = row->then};
+
+    if (script.says == NULL) {
+        return;
+    }
+    struct fmx_fleet *fleet = begin(&script);
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    unsigned failures = CU_get_number_of_failures();
+    expect_row(fleet, row, is_5);
+    if (CU_get_number_of_failures() > failures) {
+        const struct fmx_fleet_cause cause = loop_look(fleet).causes[0];
+        fprintf(stderr, "'%s' (%s): %s %s\n", script.says, is_5 ? "5.0" : "3.1.1",
+                fmx_status_name(cause.status), cause.words != NULL ? cause.words : "");
+    }
+    end(fleet);
+}
+
+static void play_all(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        play(&rows[i], false);
+        play(&rows[i], true);
+    }
+}
+
+#define PLAY_ALL(rows) play_all(rows, sizeof(rows) / sizeof((rows)[0]))
+
+static void refusals_have_their_code(void)
+{
+    static const struct row rows[] = {
+        LOST(CONNECT, "20 02 0005", "20 03 0087 00", HOSTILE_STAYS, FMX_PEER_REFUSED, 5, 0x87),
+        LOST(CONNECT, "20 02 0003", "20 03 0089 00", HOSTILE_CLOSES, FMX_PEER_REFUSED, 3, 0x89),
+        GOES_ON(PUBLISH, NULL, "40 04 eeee 97 00", FMX_PEER_MESSAGE_REFUSED, 0, 0x97, MESSAGES),
+        GOES_ON(PUBLISH, NULL, "40 03 eeee 87", FMX_PEER_MESSAGE_REFUSED, 0, 0x87, MESSAGES),
+        GOES_ON(SUBSCRIBE, "90 03 eeee 80", "90 04 eeee 00 a2", FMX_PEER_FILTER_REFUSED, 0x80, 0xa2,
+                1),
+        LOST(SUBSCRIBE, NULL, "90 04 eeee 00 00 e0 02 8b 00", HOSTILE_STAYS, FMX_PEER_DISCONNECT, 0,
+             0x8b),
+    };
+
+    PLAY_ALL(rows);
+}
+
+static void a_reset_is_told_from_a_close(void)
+{
+    static const struct row rows[] = {
+        LOST(CONNECT, "", "", HOSTILE_CLOSES, FMX_PEER_CLOSED, 0, 0),
+        LOST(CONNECT, "", "", HOSTILE_RESETS, FMX_PEER_RESET, 0, 0),
+        LOST(SUBSCRIBE, "90 03 eeee 00", "90 04 eeee 00 00", HOSTILE_CLOSES, FMX_PEER_CLOSED, 0, 0),
+        LOST(SUBSCRIBE, "90 03 eeee 00", "90 04 eeee 00 00", HOSTILE_RESETS, FMX_PEER_RESET, 0, 0),
+    };
+
+    PLAY_ALL(rows);
+}
+
+static void what_nobody_asked_for_is_counted_and_borne(void)
+{
+    static const struct row rows[] = {
+        BORNE(PUBLISH, "40 02 eeee 40 02 7777", "40 02 eeee 40 02 7777", "PUBACK", MESSAGES),
+        BORNE(PUBLISH, "40 02 eeee 40 02 eeee", "40 03 eeee 00 40 02 eeee", "PUBACK", MESSAGES),
+        BORNE(SUBSCRIBE, "d0 00 90 03 eeee 00", "d0 00 90 04 eeee 00 00", "PINGRESP", 1),
+    };
+
+    PLAY_ALL(rows);
+}
+
+static void what_breaks_the_protocol_ends_the_connection(void)
+{
+    static const struct row rows[] = {
+        ENDS(SUBSCRIBE, "90 04 eeee 00 00", "90 05 eeee 00 00 00", FMX_PEER_SUBACK_CODES, "SUBACK"),
+        ENDS(SUBSCRIBE, "90 02 eeee", "90 03 eeee 00", FMX_PEER_SHORT, "SUBACK"),
+        ENDS(SUBSCRIBE, "90 03 7777 00", "90 04 7777 00 00", FMX_PEER_ACK, "SUBACK"),
+        ENDS(SUBSCRIBE, "b0 02 eeee", "b0 04 eeee 00 00", FMX_PEER_ACK, "UNSUBACK"),
+        ENDS(SUBSCRIBE, "40 02 eeee", "40 02 eeee", FMX_PEER_ACK, "PUBACK"),
+        ENDS(CONNECT, "20 02 0000 20 02 0000", "20 03 0000 00 20 03 0000 00", FMX_PEER_ORDER,
+             "CONNACK"),
+        ENDS(CONNECT, "20 02 0000 82 06 0001 0001'a'00", "20 03 0000 00 82 07 0001 00 0001'a'00",
+             FMX_PEER_KIND, "SUBSCRIBE"),
+        ENDS(CONNECT, "20 02 0000 c0 00", "20 03 0000 00 c0 00", FMX_PEER_KIND, "PINGREQ"),
+        ENDS(CONNECT, "20 02 0000 e0 00", NULL, FMX_PEER_KIND, "DISCONNECT"),
+        ENDS(CONNECT, NULL, "20 03 0000 00 f0 00", FMX_PEER_ORDER, "AUTH"),
+        ENDS(CONNECT, "20 02 0000 34 05 0001'a' 0001", "20 03 0000 00 34 06 0001'a' 0001 00",
+             FMX_PEER_QOS2, "PUBLISH"),
+        ENDS(CONNECT, "20 02 0100", "20 03 0100 00", FMX_PEER_ORDER,
+             "CONNACK"), /* a session that was not to be there */
+        ENDS(CONNECT, "20 02 00ff", "20 03 00ff 00", FMX_PEER_REASON_CODE, "CONNACK"),
+    };
+
+    PLAY_ALL(rows);
+}
+
+/* Other protocols, whose first bytes promise more than ever comes. */
+static void garbage_is_refused_at_its_head(void)
+{
+    static const struct row rows[] = {
+        ENDS(CONNECT, "'HTTP/1.1'", "'HTTP/1.1'", FMX_PEER_FLAGS, "PUBACK"),
+        ENDS(CONNECT, "'SSH-2.0'", "'SSH-2.0'", FMX_PEER_FLAGS, "PUBREC"),
+        ENDS(CONNECT, "'220 ready'", "'220 ready'", FMX_PEER_ORDER, "PUBLISH"),
+        ENDS(CONNECT, "15 0303 0002", "15 0303 0002", FMX_PEER_KIND, "CONNECT"),
+        ENDS(CONNECT, "00 7f", "00 7f", FMX_PEER_KIND, "type 0"),
+        ENDS(CONNECT, "f0 ff7f", NULL, FMX_PEER_KIND, "AUTH"),
+        ENDS(CONNECT, "20 7f", NULL, FMX_PEER_TRAILING, "CONNACK"),
+        ENDS(SUBSCRIBE, "36 ff7f", "36 ff7f", FMX_PEER_QOS, "PUBLISH"),
+        ENDS(SUBSCRIBE, "48 ff7f", "48 ff7f", FMX_PEER_FLAGS, "PUBACK"),
+        ENDS(SUBSCRIBE, "30 ffffff7f", "30 ffffff7f", FMX_LIMIT_PACKET, "PUBLISH"),
+        ENDS(SUBSCRIBE, "30 ffffffff", "30 ffffffff", FMX_PEER_LENGTH, "PUBLISH"),
+    };
+
+    PLAY_ALL(rows);
+}
+
+static void a_server_that_says_nothing_is_given_up(void)
+{
+    struct hostile_script script = {.version = FMX_MQTT_311, .to = CONNECT, .says = ""};
+
+    loop_begin();
+    world.script = script;
+    world.hostile = hostile_open(&world.script);
+    loop_plan(&world.plan, 1, "hostile_%i");
+    world.plan.group.version = FMX_MQTT_311;
+    world.plan.group.connect_timeout_ms = 100;
+    struct fmx_fleet *fleet = loop_fleet(&world.plan, hostile_port(world.hostile));
+    LOOP_WAIT(loop_look(fleet).counters.clients_failed == 1);
+    const struct fmx_fleet_snapshot seen = loop_look(fleet);
+    LOOP_EQUAL(seen.causes_count, 1);
+    LOOP_EQUAL(-seen.causes[0].status, -FMX_PEER_SILENT);
+    LOOP_EQUAL(seen.counters.server_faults, 0);
+    fmx_fleet_stop(fleet);
+    end(fleet);
+}
+
+/* ── who counts as subscribed ── */
+
+static void whose_filters_are_all_refused_is_not_subscribed(void)
+{
+    struct hostile_script script = {
+        .version = FMX_MQTT_311, .to = SUBSCRIBE, .says = "90 03 eeee 80"};
+    struct fmx_fleet *fleet = begin(&script);
+
+    LOOP_WAIT(loop_look(fleet).counters.publishes_acked == MESSAGES); /* it goes on all the same */
+    const struct fmx_fleet_snapshot seen = loop_look(fleet);
+    LOOP_EQUAL(seen.counters.clients_subscribed, 0);
+    LOOP_EQUAL(seen.counters.subscribes_refused, 1);
+    LOOP_EQUAL(seen.ready_ns, 0);
+    LOOP_EQUAL(loop_latency(fleet, FMX_FLEET_SUBACK).count, 1);
+    fmx_fleet_stop(fleet);
+    LOOP_EQUAL(loop_look(fleet).counters.clients_subscribed, 0);
+    end(fleet);
+}
+
+static const struct fmx_test_case cases[] = {
+    FMX_TEST_CASE(refusals_have_their_code),
+    FMX_TEST_CASE(a_reset_is_told_from_a_close),
+    FMX_TEST_CASE(what_nobody_asked_for_is_counted_and_borne),
+    FMX_TEST_CASE(what_breaks_the_protocol_ends_the_connection),
+    FMX_TEST_CASE(garbage_is_refused_at_its_head),
+    FMX_TEST_CASE(a_server_that_says_nothing_is_given_up),
+    FMX_TEST_CASE(whose_filters_are_all_refused_is_not_subscribed),
+};
+
+int main(int argc, char **argv)
+{
+    return fmx_test_main("fleet_hostile", cases, sizeof cases / sizeof cases[0], argc, argv);
+}
