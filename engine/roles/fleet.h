@@ -23,6 +23,7 @@
  *     fleet_request.c    requests and their answers
  *     fleet_rrpc.c       answers to the calls and requests of others
  *     fleet_track.c      who sent what: duplicates, gaps, order     fleet_gaps.c   what is missing
+ *     fleet_refuse.c     messages that the server has refused: nobody had to get them
  *     fleet_settle.c     what never came, when all is over: the ledger is closed
  *     fleet_snapshot.c   counters and histograms of all shards, added up
  *
@@ -55,10 +56,11 @@
 
 struct fmx_fleet;
 struct fmx_fleet_shard;
-struct fmx_payload_text;   /* fleet_payload.c: a text with variables, taken apart */
-struct fmx_fleet_making;   /* fleet_message.c: what messages are made in */
-struct fmx_fleet_ledger;   /* fleet_track.c: what a shard's receivers have seen */
-struct fmx_fleet_requests; /* fleet_request.c: those of a shard that wait */
+struct fmx_payload_text;     /* fleet_payload.c: a text with variables, taken apart */
+struct fmx_fleet_making;     /* fleet_message.c: what messages are made in */
+struct fmx_fleet_ledger;     /* fleet_track.c: what a shard's receivers have seen */
+struct fmx_fleet_names_sent; /* fleet_refuse.c: which messages a connection has in flight */
+struct fmx_fleet_requests;   /* fleet_request.c: those of a shard that wait */
 
 /* What the clients of a team with TLS share: made by open, read-only after. */
 struct fmx_fleet_tls {
@@ -345,6 +347,7 @@ struct fmx_fleet_part {
     bool has_manners : 1;   /* not honest ones: no answer is waited for, and no connect counts it */
     bool is_deaf : 1;       /* it has asked for filters, and none is granted */
     uint64_t aliases_known; /* alias p + 1 stands for the topic of publish p */
+    struct fmx_fleet_names_sent *sent; /* fleet_refuse.c's; NULL: nobody asks for them */
 };
 
 static_assert(sizeof(struct fmx_conn) + sizeof(struct fmx_fleet_part) <= 256,

@@ -15,7 +15,7 @@
  * Limits:         connects_inflight_max over all shards; connect_timeout_ms
  * Not here:       messages: fleet_flow.c; who leaves when: fleet_leave.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_refuse.h"
 
 #include "engine/conn_tls.h"
 #include "proto/encode.h"
@@ -641,6 +641,7 @@ static void let_go(struct fmx_conn *conn)
     fmx_count(&crew->counters.publishes_unacked, part->unacked);
     fmx_count_down(&crew->counters.publishes_outstanding, part->unacked);
     part->unacked = 0;
+    fmx_fleet_names_drop(conn);
     if (part->is_subscribed) {
         fmx_count_down(&crew->counters.clients_subscribed, !part->is_deaf);
         part->is_subscribed = false;

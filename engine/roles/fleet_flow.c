@@ -18,7 +18,7 @@
  *                 messages of a flow: what falls due beyond is noted when there is room again
  * Not here:       what stands in a message: fleet_message.c; the ledger: fleet_track.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_refuse.h"
 
 #include "proto/encode.h"
 #include "proto/limits.h"
@@ -329,12 +329,17 @@ static bool send_one(struct fmx_fleet_client *client, uint32_t topic, uint64_t p
     struct fmx_publish *message = fmx_fleet_message_make(fleet, &wish, &content);
     name_topic(client, topic, message);
     size_t bytes = fmx_encode_publish_bytes(message, version);
+    if (!fmx_fleet_names_make(conn, topic)) {
+        fmx_conn_close(conn, FMX_LIMIT_MEMORY);
+        return false;
+    }
     enum fmx_status status = fmx_session_publish(&conn->session, message, bytes,
                                                  fmx_flow_tag(false, planned_ns, now_ns));
     if (status != FMX_OK) { /* larger than the server takes, or a QoS it does not */
         fmx_conn_close(conn, status < 0 ? status : FMX_E_STATE);
         return false;
     }
+    fmx_fleet_names_put(conn, message->packet_id, topic, wish.sent_before);
     uint8_t *room = fmx_conn_reserve(conn, bytes);
     if (room == NULL) {
         return false;
@@ -638,6 +643,7 @@ void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint6
     fmx_count_down(&crew->counters.publishes_outstanding, 1);
     if (ack->reason >= 0x80) {
         fmx_count(&crew->counters.publishes_refused, 1);
+        fmx_fleet_refused(conn, ack->packet_id);
         fmx_fleet_count_cause(crew->fleet, FMX_PEER_MESSAGE_REFUSED, 0, ack->reason, NULL);
     } else {
         fmx_count(&crew->counters.publishes_acked, 1);

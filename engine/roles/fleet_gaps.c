@@ -266,6 +266,48 @@ uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end, uint
     return count;
 }
 
+uint64_t fmx_gaps_count(const struct fmx_gaps *gaps, uint32_t set, uint64_t first, uint64_t end)
+{
+    uint64_t count = 0;
+
+    while (set != NONE) {
+        const struct fmx_gap *gap = gap_at(gaps, set);
+        if (end_of(gap) <= first) {
+            set = gap->right;
+        } else if (first_of(gap) >= end) {
+            set = gap->left;
+        } else {
+            uint64_t from = first_of(gap) > first ? first_of(gap) : first;
+            uint64_t last = end_of(gap) < end ? end_of(gap) : end;
+            count += last - from + fmx_gaps_count(gaps, gap->left, first, end);
+            set = gap->right;
+        }
+    }
+    return count;
+}
+
+/* What fmx_gaps_drain does, of one range. */
+bool fmx_gaps_pop(struct fmx_gaps *gaps, uint32_t *set, uint64_t *out_first, uint64_t *out_end)
+{
+    uint32_t top = *set;
+
+    if (top == NONE) {
+        return false;
+    }
+    struct fmx_gap *gap = gap_at(gaps, top);
+    for (uint32_t next = gap->left; next != NONE; next = gap->left) {
+        gap->left = gap_at(gaps, next)->right;
+        gap_at(gaps, next)->right = top;
+        top = next;
+        gap = gap_at(gaps, top);
+    }
+    *out_first = first_of(gap);
+    *out_end = end_of(gap);
+    *set = gap->right;
+    give_place(gaps, top);
+    return true;
+}
+
 /* ── invariants ── */
 
 uint64_t fmx_gaps_check(const struct fmx_gaps *gaps, uint32_t set)

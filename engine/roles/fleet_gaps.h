@@ -32,6 +32,9 @@ bool fmx_gaps_reserve(struct fmx_gaps *gaps, uint32_t ranges) FMX_MUST_USE;
 /* Adds first … end − 1, of which none is in the set. Room for one range has been reserved. */
 void fmx_gaps_add(struct fmx_gaps *gaps, uint32_t *set, uint64_t first, uint64_t end);
 
+/* How many numbers from first … end − 1 are in it. */
+uint64_t fmx_gaps_count(const struct fmx_gaps *gaps, uint32_t set, uint64_t first, uint64_t end);
+
 /* Is the number in it? */
 bool fmx_gaps_has(const struct fmx_gaps *gaps, uint32_t set, uint64_t number);
 
@@ -43,5 +46,8 @@ uint64_t fmx_gaps_drain(struct fmx_gaps *gaps, uint32_t *set, uint64_t end, uint
 
 /* Asserts that the set is sound; returns how many numbers are in it. */
 uint64_t fmx_gaps_check(const struct fmx_gaps *gaps, uint32_t set);
+
+/* Takes the first range out of it, until it is empty: nothing else is done with it meanwhile. */
+bool fmx_gaps_pop(struct fmx_gaps *gaps, uint32_t *set, uint64_t *out_first, uint64_t *out_end);
 
 #endif

@@ -23,9 +23,10 @@
  * Memory:         while it lasts: 40 bytes for each topic, 12 for each client that receives, some
  *                 200 for each own filter with wildcards
  * Threads:        none other runs
- * Limits:         a message that was refused, or was on its way when a connection ended, was sent
- *                 and is expected; counters of refused and unacknowledged ones stand beside it.
- *                 Texts are told apart by hashes of 64 bits
+ * Limits:         a message that was on its way when a connection ended was sent and is expected;
+ *                 the counter of unacknowledged ones stands beside it. Those that were refused and
+ *                 did not come are not expected: fleet_refuse.c knows which, as far as its memory
+ *                 goes. Texts are told apart by hashes of 64 bits
  */
 #include "engine/roles/fleet_track.h"
 
@@ -97,6 +98,7 @@ struct settling {
     uint32_t owners_capacity;
     struct fmx_router *router;
     uint32_t round;
+    struct fmx_refusals refused;
     uint8_t *filled; /* FMX_TEMPLATE_BYTES_MAX for each filter of a client */
     fmx_slice filters[FMX_FLEET_SUBSCRIBES_MAX];
 };
@@ -147,6 +149,17 @@ static uint64_t sent_of(const struct fmx_fleet_client *client, uint32_t topic)
         return 0;
     }
     return crew->flows[place + topic].sequence - crew->flows[place + topic].skipped;
+}
+
+/* Of them all that somebody had to get: refused ones are not among them. */
+static uint64_t due_of(const struct settling *settling, const struct fmx_fleet_client *client,
+                       uint32_t topic)
+{
+    uint64_t sent = sent_of(client, topic);
+
+    return sent == 0 ? 0
+                     : sent - fmx_refusals_count(&settling->refused, fmx_fleet_index_of(client),
+                                                 topic, 0, sent);
 }
 
 /* Is its sum to be made? */
@@ -434,7 +447,7 @@ static void add_to_owners(struct settling *settling, const struct topic *topic, 
 static bool add_flow(struct settling *settling, const struct fmx_fleet_client *client,
                      uint32_t flow)
 {
-    uint64_t sent = sent_of(client, flow);
+    uint64_t sent = due_of(settling, client, flow);
     uint64_t requests = is_request(client->crew->team, flow) ? sent : 0;
     uint8_t filled[FMX_TEMPLATE_BYTES_MAX];
 
@@ -503,6 +516,23 @@ static bool is_kept_away(const struct fmx_fleet_client *client, uint32_t flow)
     return is_matched;
 }
 
+/* How many of the numbers that a track misses were refused. */
+static uint64_t refused_of(const struct settling *settling, const struct fmx_fleet_track *track,
+                           const struct fmx_gaps *gaps)
+{
+    const struct fmx_refusals *all = &settling->refused;
+    uint64_t from = fmx_track_base(track);
+    uint32_t at = fmx_refusals_find(all, track->publisher, track->topic, from);
+    uint64_t next = fmx_track_next(track);
+    struct fmx_span span;
+    uint64_t count = 0;
+
+    while (fmx_refusals_next(all, track->publisher, track->topic, &at, from, next, &span)) {
+        count += fmx_gaps_count(gaps, track->gaps, span.first, span.end);
+    }
+    return count;
+}
+
 /* It tells of this pair, so the receiver's sum is not to. */
 static void take_off_track(struct settling *settling, uint32_t shard,
                            const struct fmx_fleet_track *track,
@@ -527,6 +557,7 @@ static void settle_track(struct settling *settling, uint32_t shard, struct fmx_f
     const struct fmx_fleet_client *publisher = NULL;
     uint64_t next = fmx_track_next(track);
     uint64_t end = UINT64_MAX;
+    uint64_t refused = 0;
 
     FMX_ASSERT(receiver != NULL); /* a track is made by one */
     struct fmx_fleet_sums *sums = &ledger->sums[receiver->crew->team->group];
@@ -536,15 +567,24 @@ static void settle_track(struct settling *settling, uint32_t shard, struct fmx_f
     if (publisher != NULL && track->topic < publisher->crew->team->plan.publishes_count) {
         end = sent_of(publisher, track->topic);
         if (track->layer == 0) {
-            take_off_track(settling, shard, track, receiver, publisher, end);
+            take_off_track(settling, shard, track, receiver, publisher,
+                           due_of(settling, publisher, track->topic));
         }
         if (track->layer == 0 && !track->is_unchecked && !receiver->is_away && next < end &&
             !fmx_track_is_of_before(track, receiver)) {
-            sums->expected += end - next;
-            sums->lost += end - next;
+            uint64_t tail =
+                end - next -
+                fmx_refusals_count(&settling->refused, track->publisher, track->topic, next, end);
+            sums->expected += tail;
+            sums->lost += tail;
+        }
+        if (track->layer == 0 && !track->is_unchecked) {
+            refused = refused_of(settling, track, &ledger->gaps);
         }
     }
     fmx_track_close(ledger, sums, track, end);
+    sums->expected -= refused;
+    sums->lost -= refused;
 }
 
 static void settle_tracks(struct settling *settling, uint32_t shard)
@@ -553,6 +593,24 @@ static void settle_tracks(struct settling *settling, uint32_t shard)
 
     for (uint32_t i = 0; i < ledger->count; i++) {
         settle_track(settling, shard, fmx_track_at(ledger, i));
+    }
+}
+
+/* What tracks have missed before their receiver came back. */
+static void settle_closed(struct settling *settling, uint32_t shard)
+{
+    struct fmx_fleet_ledger *ledger = settling->shards[shard]->ledger;
+
+    for (uint32_t group = 0; group < settling->fleet->teams_count; group++) {
+        const struct fmx_refusals *closed = &ledger->closed[group];
+        for (uint32_t i = 0; i < closed->count; i++) {
+            const struct fmx_refused *range = &closed->ranges[i];
+            uint64_t refused =
+                fmx_refusals_count(&settling->refused, range->flow >> 8, range->flow & 0xff,
+                                   range->first, range->first + range->count);
+            ledger->sums[group].expected -= refused;
+            ledger->sums[group].lost -= refused;
+        }
     }
 }
 
@@ -567,7 +625,7 @@ static uint64_t own_not_local(const struct settling *settling,
     uint64_t sum = 0;
 
     for (uint32_t flow = 0; flow < team->plan.publishes_count; flow++) {
-        uint64_t sent = sent_of(client, flow);
+        uint64_t sent = due_of(settling, client, flow);
         if (sent == 0 || !is_kept_away(client, flow)) {
             continue;
         }
@@ -702,6 +760,7 @@ static void close_all(struct settling *settling)
     free(settling->entries);
     free(settling->owners);
     free(settling->filled);
+    fmx_refusals_wipe(&settling->refused);
 }
 
 static bool add_all(struct settling *settling)
@@ -740,10 +799,12 @@ bool fmx_ledger_settle_shards(struct fmx_fleet *fleet, struct fmx_fleet_shard *c
                               uint32_t shards_count)
 {
     struct settling settling = {.fleet = fleet, .shards = shards, .shards_count = shards_count};
-    bool is_whole = open_receivers(&settling) && add_all(&settling);
+    bool is_whole = fmx_refusals_gather(shards, shards_count, &settling.refused) &&
+                    open_receivers(&settling) && add_all(&settling);
 
     for (uint32_t shard = 0; shard < shards_count; shard++) {
         settle_tracks(&settling, shard);
+        settle_closed(&settling, shard);
     }
     for (uint32_t i = 0; is_whole && i < fleet->teams_count; i++) {
         for (uint32_t shard = 0; settling.groups[i].receives && shard < shards_count; shard++) {

@@ -59,7 +59,8 @@ bool fmx_fleet_ledger_open(struct fmx_fleet_shard *fleet)
     ledger->bytes_max = FMX_LEDGER_BYTES_MAX / fleet->shard->shards_count;
     ledger->gaps.bytes_max = ledger->bytes_max;
     ledger->sums = calloc(fleet->fleet->teams_count + (size_t)1, sizeof(*ledger->sums));
-    return ledger->sums != NULL;
+    ledger->closed = calloc(fleet->fleet->teams_count + (size_t)1, sizeof(*ledger->closed));
+    return ledger->sums != NULL && ledger->closed != NULL;
 }
 
 void fmx_fleet_ledger_close(struct fmx_fleet_shard *fleet)
@@ -78,6 +79,11 @@ void fmx_fleet_ledger_close(struct fmx_fleet_shard *fleet)
     free(ledger->chunks);
     free(ledger->origins);
     free(ledger->sums);
+    fmx_refusals_wipe(&ledger->refused);
+    for (uint32_t i = 0; ledger->closed != NULL && i < fleet->fleet->teams_count; i++) {
+        fmx_refusals_wipe(&ledger->closed[i]);
+    }
+    free(ledger->closed);
     fmx_gaps_close(&ledger->gaps);
     free(ledger);
     fleet->ledger = NULL;
@@ -289,11 +295,27 @@ void fmx_track_close(struct fmx_fleet_ledger *ledger, struct fmx_fleet_sums *sum
     begin_with(track, fmx_track_next(track));
 }
 
+/* While others still run: what is missing is lost, unless it turns out to have been refused. */
 static void close_track(const struct fmx_fleet_client *receiver, struct fmx_fleet_track *track)
 {
+    const struct fmx_fleet *fleet = receiver->crew->team->fleet;
     struct fmx_fleet_ledger *ledger = receiver->crew->fleet->ledger;
+    uint32_t group = receiver->crew->team->group;
+    bool may_be_refused = track->layer == 0 && ledger->origins[track->origin] == fleet->origin;
+    uint32_t gaps = track->gaps;
+    uint64_t lost = 0;
+    uint64_t first;
+    uint64_t end;
 
-    fmx_track_close(ledger, &ledger->sums[receiver->crew->team->group], track, UINT64_MAX);
+    while (fmx_gaps_pop(&ledger->gaps, &gaps, &first, &end)) {
+        lost += end - first;
+        if (may_be_refused) {
+            fmx_refusals_close(receiver, track, first, end);
+        }
+    }
+    track->gaps = gaps;
+    ledger->sums[group].lost += track->layer == 0 && !track->is_unchecked ? lost : 0;
+    fmx_track_close(ledger, &ledger->sums[group], track, UINT64_MAX);
 }
 
 /* ── filters ── */

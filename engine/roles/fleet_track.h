@@ -6,6 +6,7 @@
 
 #include "engine/roles/fleet.h"
 #include "engine/roles/fleet_gaps.h"
+#include "engine/roles/fleet_refuse.h"
 
 #include <assert.h>
 
@@ -63,6 +64,9 @@ struct fmx_fleet_ledger {
     uint64_t seed;
     struct fmx_gaps gaps;
     struct fmx_fleet_sums *sums; /* by group */
+    struct fmx_refusals
+        refused; /* messages of this shard's clients, in the order of their PUBACK */
+    struct fmx_refusals *closed; /* by group: counted as lost already, and perhaps refused */
     size_t bytes;                /* without those of gaps */
     size_t bytes_max;
     bool was_full; /* not every pair is in it */

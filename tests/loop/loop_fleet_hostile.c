@@ -270,6 +270,97 @@ static void whose_filters_are_all_refused_is_not_subscribed(void)
     end(fleet);
 }
 
+/* ── the ledger ── */
+
+#define PUBLISHERS  4u
+#define SUBSCRIBERS 2u
+#define SEVERAL     50u /* of each publisher, to each of two topics */
+
+static struct {
+    char target[32];
+    const char *targets[1];
+    struct fmx_fleet_plan plan;
+    struct fmx_fleet_group groups[2];
+    struct fmx_fleet_publish publishes[2];
+    struct fmx_fleet_subscribe subscribe;
+    struct fmx_fleet_stage stages[3];
+} many;
+
+/* Subscribers come first, so that each message has to reach each of them. */
+static struct fmx_fleet *begin_many(const struct hostile_script *script)
+{
+    loop_begin();
+    memset(&many, 0, sizeof many);
+    world.script = *script;
+    world.hostile = hostile_open(&world.script);
+    snprintf(many.target, sizeof many.target, "127.0.0.1:%u", hostile_port(world.hostile));
+    many.targets[0] = many.target;
+    fmx_fleet_subscribe_init(&many.subscribe);
+    many.subscribe.filter = "#";
+    for (unsigned i = 0; i < 2; i++) {
+        fmx_fleet_publish_init(&many.publishes[i]);
+        many.publishes[i].topic = i == 0 ? "one/%i" : "other/%i";
+        many.publishes[i].qos = 1;
+        many.publishes[i].interval_ns = (i + 1) * LOOP_MS_NS;
+        many.publishes[i].messages_max = (uint64_t)PUBLISHERS * SEVERAL;
+        fmx_fleet_group_init(&many.groups[i]);
+        many.groups[i].client_id = i == 0 ? "sub_%i" : "pub_%i";
+        many.groups[i].clients_count = i == 0 ? SUBSCRIBERS : PUBLISHERS;
+        many.groups[i].targets = many.targets;
+        many.groups[i].targets_count = 1;
+        fmx_fleet_stage_init(&many.stages[i], FMX_FLEET_RAMP);
+        many.stages[i].groups = 1u << i;
+    }
+    many.groups[0].subscribes = &many.subscribe;
+    many.groups[0].subscribes_count = 1;
+    many.groups[1].publishes = many.publishes;
+    many.groups[1].publishes_count = 2;
+    fmx_fleet_stage_init(&many.stages[2], FMX_FLEET_HOLD);
+    fmx_fleet_plan_init(&many.plan);
+    many.plan.mux.shards_count = 2;
+    many.plan.mux.log_level = FMX_LOG_ERROR;
+    many.plan.groups = many.groups;
+    many.plan.groups_count = 2;
+    many.plan.stages = many.stages;
+    many.plan.stages_count = 3;
+    return loop_fleet_start(&many.plan);
+}
+
+static void refuse(unsigned refuses, bool passes_all)
+{
+    struct hostile_script script = {
+        .version = FMX_MQTT_50, .refuses = refuses, .passes_all = passes_all};
+    struct fmx_fleet *fleet = begin_many(&script);
+    const uint64_t sent = 2ull * PUBLISHERS * SEVERAL;
+
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    struct hostile_done done = hostile_done(world.hostile);
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+    LOOP_EQUAL(seen.publishes_sent, sent);
+    LOOP_EQUAL(done.refused, sent / refuses);
+    LOOP_EQUAL(done.passed, passes_all ? sent : sent - done.refused);
+    LOOP_EQUAL(seen.publishes_refused, done.refused);
+    LOOP_EQUAL(seen.received_once, done.passed * SUBSCRIBERS);
+    LOOP_EQUAL(seen.deliveries_expected, done.passed * SUBSCRIBERS);
+    LOOP_EQUAL(seen.deliveries_lost, 0);
+    expect_ledger(&seen);
+    end(fleet);
+}
+
+static void a_refused_message_is_not_lost(void)
+{
+    refuse(3, false);
+    refuse(2, false);
+    refuse(1, false);
+    refuse(1000, false); /* more than there are */
+}
+
+static void a_refused_message_that_comes_has_come(void)
+{
+    refuse(3, true);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(refusals_have_their_code),
     FMX_TEST_CASE(a_reset_is_told_from_a_close),
@@ -278,6 +369,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(garbage_is_refused_at_its_head),
     FMX_TEST_CASE(a_server_that_says_nothing_is_given_up),
     FMX_TEST_CASE(whose_filters_are_all_refused_is_not_subscribed),
+    FMX_TEST_CASE(a_refused_message_is_not_lost),
+    FMX_TEST_CASE(a_refused_message_that_comes_has_come),
 };
 
 int main(int argc, char **argv)

@@ -41,6 +41,15 @@ static void compare(const struct fmx_gaps *gaps, const struct twin *twin, uint64
         count += twin->has[i];
     }
     FMX_SEED_ASSERT(seed, fmx_gaps_check(gaps, twin->set) == count);
+    for (uint64_t first = 0; first < NUMBERS; first += 37) {
+        uint64_t end = first + seed % 90 < NUMBERS ? first + seed % 90 : NUMBERS;
+        count = 0;
+        for (uint64_t i = first; i < end; i++) {
+            count += twin->has[i];
+        }
+        FMX_SEED_ASSERT(seed, fmx_gaps_count(gaps, twin->set, twin->offset + first,
+                                             twin->offset + end) == count);
+    }
 }
 
 static void drain(struct fmx_gaps *gaps, struct twin *twin, uint64_t seed, uint64_t below)

@@ -22,6 +22,7 @@ static struct fmx_fleet_publish publishes[GROUPS_MAX][PUBLISHES_MAX];
 static struct fmx_fleet_subscribe subscribes[GROUPS_MAX][SUBSCRIBES_MAX];
 static struct fmx_fleet_plan plan;
 static struct fleet_world world;
+static uint16_t refused[GROUPS_MAX][CLIENTS_MAX][PUBLISHES_MAX]; /* a bit for each message */
 
 /* ── plans ── */
 
@@ -99,6 +100,7 @@ struct pair {
     bool is_matched; /* by a filter that is not shared */
     bool is_local;   /* by one without No Local */
     bool is_tracked; /* the receiver would look at its mark */
+    uint16_t refused;
 };
 
 static void look_at_filters(struct pair *pair)
@@ -161,6 +163,11 @@ static void settle_pair(struct pair *pair, struct fmx_prng *prng, uint64_t *expe
     uint64_t end = pair->receiver->is_away ? most : pair->sent;
     *expected += end - begin;
     *lost += end - begin - seen_count;
+    for (uint64_t i = begin; i < end; i++) { /* what was refused and has come has come */
+        bool had_not_to_come = (pair->refused >> i & 1) != 0 && !seen[i];
+        *expected -= had_not_to_come;
+        *lost -= had_not_to_come;
+    }
 }
 
 static void settle_all_pairs(struct fmx_prng *prng, uint64_t expected[GROUPS_MAX],
@@ -173,7 +180,8 @@ static void settle_all_pairs(struct fmx_prng *prng, uint64_t expected[GROUPS_MAX
              i < groups[to].clients_count * plan.groups_count * CLIENTS_MAX * PUBLISHES_MAX; i++) {
             uint32_t from = i / (CLIENTS_MAX * PUBLISHES_MAX) % (uint32_t)plan.groups_count;
             uint32_t number = i / PUBLISHES_MAX % CLIENTS_MAX;
-            struct pair pair = {.flow = i % PUBLISHES_MAX};
+            struct pair pair = {.flow = i % PUBLISHES_MAX,
+                                .refused = refused[from][number][i % PUBLISHES_MAX]};
             if (number >= groups[from].clients_count || pair.flow >= groups[from].publishes_count) {
                 continue;
             }
@@ -192,6 +200,22 @@ static void settle_all_pairs(struct fmx_prng *prng, uint64_t expected[GROUPS_MAX
     }
 }
 
+/* Mostly none, sometimes all of them; the ledger hears of them in the order of their PUBACKs. */
+static void draw_refusals(struct fmx_prng *prng, const struct fmx_fleet_client *client,
+                          uint32_t flow)
+{
+    static const uint16_t kinds[] = {0, 0, 0xffff, 0x5555, 0x0ff0};
+    const struct fmx_fleet_flow *of = fleet_world_flow((struct fmx_fleet_client *)client, flow);
+    uint16_t bits = PICK(prng, kinds) & (uint16_t)fmx_prng_next(prng);
+
+    refused[client->crew->team->group][client->number][flow] = bits;
+    for (uint32_t i = 0; i < of->sequence - of->skipped; i++) {
+        if ((bits >> i & 1) != 0) {
+            fmx_refusals_note(client, flow, i);
+        }
+    }
+}
+
 static void draw_clients(struct fmx_prng *prng)
 {
     for (uint32_t group = 0; group < plan.groups_count; group++) {
@@ -206,6 +230,7 @@ static void draw_clients(struct fmx_prng *prng)
                 struct fmx_fleet_flow *of = fleet_world_flow(client, flow);
                 of->skipped = fmx_prng_below(prng, 5);
                 of->sequence = of->skipped + fmx_prng_below(prng, 2) * fmx_prng_below(prng, 16);
+                draw_refusals(prng, client, flow);
             }
         }
     }
@@ -236,9 +261,9 @@ static void sums_are_those_of_all_pairs(void)
     }
 }
 
-/* ── many ── */
+/* ── coming back ── */
 
-static void settle_many(uint32_t count, const char *topic, const char *filter, bool each_has_own)
+static void open_many(uint32_t count, const char *topic, const char *filter)
 {
     fmx_fleet_plan_init(&plan);
     plan.groups = groups;
@@ -259,6 +284,40 @@ static void settle_many(uint32_t count, const char *topic, const char *filter, b
     fmx_fleet_subscribe_init(&subscribes[1][0]);
     subscribes[1][0].filter = filter;
     fleet_world_open(&world, &plan, 2);
+}
+
+/* A publisher with ten messages, and a receiver that comes back to a session that was not kept. */
+static void what_was_refused_before_a_return_is_not_lost(void)
+{
+    static const uint64_t heard[] = {0, 2, 4, 7, 9}; /* it comes back behind 4 */
+    struct fmx_fleet_mark mark;
+
+    open_many(1, "t", "t");
+    struct fmx_fleet_client *publisher = fleet_world_client(&world, 0, 0);
+    struct fmx_fleet_client *receiver = fleet_world_client(&world, 1, 0);
+    fleet_world_flow(publisher, 0)->sequence = 10;
+    for (size_t i = 0; i < sizeof heard / sizeof heard[0]; i++) {
+        if (i == 3) {
+            fmx_fleet_track_leave(receiver);
+            fmx_fleet_track_return(receiver, false);
+        }
+        mark = fleet_world_mark(publisher, 0, heard[i]);
+        fmx_fleet_track(receiver, fmx_slice_of("t"), &mark, false);
+    }
+    fmx_refusals_note(publisher, 0, 8);
+    fmx_refusals_note(publisher, 0, 1);
+    fmx_refusals_note(publisher, 0, 5);
+    CU_ASSERT(fmx_ledger_settle_shards(&world.fleet, world.shards, world.shards_count));
+    CU_ASSERT_EQUAL(world.fleet.deliveries_lost, 1); /* 3 is lost, 5 and 6 were not for it */
+    CU_ASSERT_EQUAL(world.fleet.deliveries_expected, 6);
+    fleet_world_close(&world);
+}
+
+/* ── many ── */
+
+static void settle_many(uint32_t count, const char *topic, const char *filter, bool each_has_own)
+{
+    open_many(count, topic, filter);
     for (uint32_t i = 0; i < count; i++) {
         fleet_world_flow(fleet_world_client(&world, 0, i), 0)->sequence = 3;
     }
@@ -282,6 +341,7 @@ static void many_times_many_are_not_looked_at_one_by_one(void)
 
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(sums_are_those_of_all_pairs),
+    FMX_TEST_CASE(what_was_refused_before_a_return_is_not_lost),
     FMX_TEST_CASE(many_times_many_are_not_looked_at_one_by_one),
 };
 
