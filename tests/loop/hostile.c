@@ -20,6 +20,7 @@
 #define PUBLISH     3u
 #define SUBSCRIBE   8u
 #define PINGREQ     12u
+#define DISCONNECT  14u
 
 struct client {
     struct hostile *hostile;
@@ -148,6 +149,9 @@ static bool answer(struct client *client)
     }
     pthread_mutex_lock(&client->hostile->lock);
     client->has_subscribed = client->has_subscribed || kind == SUBSCRIBE;
+    if (kind == DISCONNECT) {
+        client->hostile->done.goodbye = packet->bytes > 0 ? packet->body[0] : 0;
+    }
     bool is_said =
         say(client, is_scripted && script->says != NULL ? script->says : good, packet_id);
     pthread_mutex_unlock(&client->hostile->lock);
@@ -197,6 +201,7 @@ struct hostile *hostile_open(const struct hostile_script *script)
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(hostile);
     hostile->script = script;
+    hostile->done.goodbye = -1;
     hostile->port = loop_fixed_port();
     hostile->listener = loop_listen(hostile->port);
     pthread_mutex_init(&hostile->lock, NULL);
@@ -217,7 +222,7 @@ struct hostile_done hostile_done(struct hostile *hostile)
     return done;
 }
 
-void hostile_close(struct hostile *hostile)
+struct hostile_done hostile_close(struct hostile *hostile)
 {
     shutdown(hostile->listener, SHUT_RDWR); /* wakes whoever accepts */
     (void)pthread_join(hostile->thread, NULL);
@@ -225,7 +230,9 @@ void hostile_close(struct hostile *hostile)
         (void)pthread_join(hostile->clients[i]->thread, NULL);
         free(hostile->clients[i]);
     }
+    struct hostile_done done = hostile->done;
     close(hostile->listener);
     pthread_mutex_destroy(&hostile->lock);
     free(hostile);
+    return done;
 }

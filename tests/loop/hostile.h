@@ -29,6 +29,7 @@ struct hostile_script {
 struct hostile_done {
     uint64_t refused;
     uint64_t passed; /* messages, each to all who have subscribed */
+    int goodbye;     /* the code of the last DISCONNECT that has come; below 0: none */
 };
 
 struct hostile;
@@ -38,7 +39,7 @@ struct hostile *hostile_open(const struct hostile_script *script);
 uint16_t hostile_port(const struct hostile *hostile);
 struct hostile_done hostile_done(struct hostile *hostile);
 
-/* All its clients are gone, or will soon be. */
-void hostile_close(struct hostile *hostile);
+/* All its clients are gone, or will soon be. Returns what it has done and heard in all. */
+struct hostile_done hostile_close(struct hostile *hostile);
 
 #endif

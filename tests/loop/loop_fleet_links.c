@@ -210,6 +210,10 @@ static void silent_clients_wait_for_the_server_to_end_them(void)
     LOOP_WAIT(loop_look(fleet).counters.clients_failed == SILENT);
     LOOP_EQUAL(loop_look(fleet).counters.connects_failed, SILENT);
     LOOP_EQUAL(caused_by(fleet, FMX_PEER_CLOSED), SILENT); /* and not our own deadline */
+    const struct fmx_fleet_snapshot seen = loop_look(fleet);
+    CU_ASSERT(seen.causes_count == 1 && seen.causes[0].words != NULL);
+    CU_ASSERT_STRING_EQUAL(seen.causes[0].words, FMX_FLEET_WORDS_SILENT);
+    LOOP_EQUAL(seen.counters.server_faults, 0);
     LOOP_EQUAL(loop_stats(world.gateway).bytes_in, 0);
     end(fleet);
 }

@@ -134,10 +134,13 @@ static void every_failure_of_a_fleet_has_a_hint(void)
 
 static void a_port_for_tls_is_asked_about_only_before_anybody_was_open(void)
 {
-    struct fmx_fleet_cause closed = {.status = FMX_PEER_CLOSED};
+    static const enum fmx_status ends[] = {FMX_PEER_CLOSED, FMX_PEER_RESET};
 
-    CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&closed, false), "--tls"));
-    CU_ASSERT_PTR_NULL(strstr(fleet_hint(&closed, true), "--tls"));
+    for (size_t i = 0; i < 2; i++) {
+        struct fmx_fleet_cause closed = {.status = ends[i]};
+        CU_ASSERT_PTR_NOT_NULL(strstr(fleet_hint(&closed, false), "--tls"));
+        CU_ASSERT_PTR_NULL(strstr(fleet_hint(&closed, true), "--tls"));
+    }
 }
 
 static void clients_that_misbehave_by_plan_are_no_failure(void)

@@ -201,7 +201,8 @@ const char *fleet_hint(const struct fmx_fleet_cause *cause, bool was_anybody_ope
     if (is_by_plan(cause)) {
         return "no failure: the server has thrown out a client that is there for that";
     }
-    if (cause->status == FMX_PEER_CLOSED && !was_anybody_open) {
+    bool is_gone = cause->status == FMX_PEER_CLOSED || cause->status == FMX_PEER_RESET;
+    if (is_gone && !was_anybody_open) {
         return "is that port for TLS, or not for it? see --tls, and the server's log";
     }
     bool says_nothing = cause->reason == 0x80 && (cause->status == FMX_PEER_MESSAGE_REFUSED ||
