@@ -246,7 +246,9 @@ static void make_group(struct made *made, size_t group)
     plan->version = flip(made) ? FMX_MQTT_50 : flip(made) ? FMX_MQTT_311 : FMX_MQTT_31;
     plan->keepalive_s = (uint16_t)below(made, 65536);
     plan->clean = flip(made);
-    plan->session_expiry_s = (uint32_t)below(made, UINT64_C(1) << 32);
+    if (plan->version == FMX_MQTT_50) {
+        plan->session_expiry_s = (uint32_t)below(made, UINT64_C(1) << 32);
+    }
     plan->receive_max = (uint16_t)(1 + below(made, 65535));
     plan->window = 1 + (uint32_t)below(made, 32768);
     if (flip(made)) {
