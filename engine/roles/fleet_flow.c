@@ -568,7 +568,7 @@ void fmx_fleet_flows_due(struct fmx_fleet_client *client)
 void fmx_fleet_flows_begin(struct fmx_fleet_client *client)
 {
     fmx_fleet_part_of(client->conn)->since_ns = client->crew->fleet->shard->now_ns;
-    client->is_returning = true;
+    client->is_returning = flows_count(client) > 0;
     fmx_fleet_flows_due(client);
 }
 

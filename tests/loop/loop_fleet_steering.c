@@ -187,6 +187,19 @@ static void run_whose_server_is_gone_ends(void)
     fmx_fleet_close(fleet);
 }
 
+/* Who publishes nothing has nothing to be waited for either. */
+static void fleet_that_sends_nothing_ends(void)
+{
+    begin();
+    world.groups[0].publishes_count = world.groups[1].publishes_count = 0;
+    world.plan.drain_ms = 600000;
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 2 * CLIENTS);
+    end(fleet);
+}
+
 /* ── steering ── */
 
 static void pause_before_a_decided_end_only_moves_it(void)
@@ -370,6 +383,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(ramp_does_not_wait_for_the_stopped),
     FMX_TEST_CASE(storm_ends_before_the_next_begins),
     FMX_TEST_CASE(run_whose_server_is_gone_ends),
+    FMX_TEST_CASE(fleet_that_sends_nothing_ends),
     FMX_TEST_CASE(pause_before_a_decided_end_only_moves_it),
     FMX_TEST_CASE(storm_stands_still_while_paused),
     FMX_TEST_CASE(who_is_stopped_stays_so),
