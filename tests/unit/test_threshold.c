@@ -191,6 +191,24 @@ static void metrics_have_their_values(void)
     result_close(result);
 }
 
+/* Received from the middle of a second on to the middle of another. */
+static void seconds_of_beginning_and_end_do_not_lower_a_rate(void)
+{
+    struct result *result = make_result();
+    uint64_t received = 0;
+
+    for (uint64_t row = 0; row < 10; row++) {
+        received += row < 3 || row > 8 ? 0 : row == 3 || row == 8 ? 500 : 1000;
+        result->rows[row].counters.received = received;
+    }
+    CU_ASSERT(is_near(value_of(result, "received_rate"), 1000));
+    for (uint64_t row = 5; row < 10; row++) { /* two seconds of it: nothing to leave out */
+        result->rows[row].counters.received = 1500;
+    }
+    CU_ASSERT(is_near(value_of(result, "received_rate"), 750));
+    result_close(result);
+}
+
 static void every_metric_of_the_help_is_found(void)
 {
     char *text = NULL, *line = NULL, *rest = NULL;
@@ -288,6 +306,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(what_is_wrong_is_refused_with_the_fix),
     FMX_TEST_CASE(any_length_is_answered),
     FMX_TEST_CASE(metrics_have_their_values),
+    FMX_TEST_CASE(seconds_of_beginning_and_end_do_not_lower_a_rate),
     FMX_TEST_CASE(every_metric_of_the_help_is_found),
     FMX_TEST_CASE(what_nobody_has_measured_meets_nothing),
     FMX_TEST_CASE(comparisons_compare),

@@ -66,6 +66,7 @@ static const struct {
     {"expected", "deliveries_expected"},
 };
 
+#define ROWS_MANY     4
 #define ALIASES_COUNT (sizeof(aliases) / sizeof(aliases[0]))
 
 static uint64_t counter_of(const struct fmx_fleet_counters *from, size_t offset)
@@ -102,31 +103,29 @@ static bool is_steady(const struct result *result, const struct result_row *row)
     return result->ready_ns != 0 && row->begin_ns >= result->ready_ns && !row->is_paused;
 }
 
+/* From the first row in which it grew to the last; many rows can do without these two. */
 static double steady_rate(const struct result *result, size_t offset)
 {
-    uint64_t first = 0, last = 0, begin_ns = 0, end_ns = 0;
-    bool has_begun = false;
+    size_t first = 0, last = 0;
 
     for (size_t i = 1; i < result->rows_count; i++) {
         const struct result_row *row = &result->rows[i];
-        uint64_t before = counter_of(&row[-1].counters, offset);
-        uint64_t now = counter_of(&row->counters, offset);
-        if (!is_steady(result, row) || (!has_begun && now == before)) {
-            continue;
-        }
-        if (!has_begun) {
-            has_begun = true;
-            first = before;
-            begin_ns = row->begin_ns;
-        }
-        if (now > before) {
-            last = now;
-            end_ns = row->end_ns;
+        if (is_steady(result, row) &&
+            counter_of(&row->counters, offset) > counter_of(&row[-1].counters, offset)) {
+            first = first == 0 ? i : first;
+            last = i;
         }
     }
-    return has_begun && end_ns > begin_ns
-               ? (double)(last - first) * 1e9 / (double)(end_ns - begin_ns)
-               : result_rate(result, offset);
+    if (first == 0) {
+        return result_rate(result, offset);
+    }
+    if (last - first >= ROWS_MANY) { /* in them it began and ended, mostly within the second */
+        first++;
+        last--;
+    }
+    const struct result_row *begin = &result->rows[first], *end = &result->rows[last];
+    uint64_t grown = counter_of(&end->counters, offset) - counter_of(&begin[-1].counters, offset);
+    return (double)grown * 1e9 / (double)(end->end_ns - begin->begin_ns);
 }
 
 static double rate_sent(const struct result *result)
