@@ -40,12 +40,12 @@ static uint32_t *name_at(struct fmx_fleet_names_sent *sent, uint16_t packet_id)
     return &sent->names[packet_id & (sent->capacity - 1)];
 }
 
+/* Messages without a mark too: their identifiers are of the same window. */
 static bool needs_names(const struct fmx_fleet_client *client, uint32_t topic)
 {
     const struct fmx_fleet_team *team = client->crew->team;
 
-    return team->fleet->has_subscribes && team->plan.publishes[topic].qos > 0 &&
-           fmx_fleet_is_marked(team, topic);
+    return team->fleet->has_subscribes && team->plan.publishes[topic].qos > 0;
 }
 
 bool fmx_fleet_names_make(struct fmx_conn *conn, uint32_t topic)
@@ -103,10 +103,12 @@ static bool append(struct fmx_refusals *list, uint32_t most, struct fmx_refused 
         last->count += range.count;
         return true;
     }
+    if (list->count >= most) {
+        return false;
+    }
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        struct fmx_refused *grown =
-            list->count >= most ? NULL : realloc(list->ranges, capacity * sizeof(*grown));
+        struct fmx_refused *grown = realloc(list->ranges, capacity * sizeof(*grown));
         if (grown == NULL) {
             return false;
         }
@@ -138,8 +140,8 @@ void fmx_fleet_refused(struct fmx_conn *conn, uint16_t packet_id)
     }
     uint32_t name = *name_at(part->sent, packet_id);
     uint32_t topic = name >> NUMBER_BITS;
-    if (topic >= crew->team->plan.publishes_count || !needs_names(client, topic)) {
-        return;
+    if (topic >= crew->team->plan.publishes_count || !fmx_fleet_is_marked(crew->team, topic)) {
+        return; /* nobody looks for it */
     }
     const struct fmx_fleet_flow *flow =
         &crew->flows[(size_t)fmx_fleet_place_of(client) * crew->team->plan.publishes_count + topic];

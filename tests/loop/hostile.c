@@ -91,8 +91,10 @@ static void pass_on(const struct hostile *hostile, const struct loop_packet *pac
     CU_ASSERT_FATAL(body_bytes < sizeof bytes - 3);
     size_t at = 0;
     bytes[at++] = 0x30;
-    bytes[at++] = (uint8_t)(body_bytes | 0x80);
-    bytes[at++] = (uint8_t)(body_bytes >> 7);
+    if (body_bytes >= 0x80) {
+        bytes[at++] = (uint8_t)(body_bytes | 0x80);
+    }
+    bytes[at++] = (uint8_t)(body_bytes >= 0x80 ? body_bytes >> 7 : body_bytes);
     memcpy(bytes + at, packet->body, id_at);
     memcpy(bytes + at + id_at, packet->body + id_at + 2, packet->bytes - id_at - 2);
     for (unsigned i = 0; i < hostile->count; i++) {

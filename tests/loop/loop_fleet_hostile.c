@@ -267,6 +267,28 @@ static void a_server_that_says_nothing_is_given_up(void)
     (void)end(fleet);
 }
 
+static void a_server_that_leaves_out_a_suback_is_given_up(void)
+{
+    struct hostile_script script = {.version = FMX_MQTT_311, .to = SUBSCRIBE, .says = ""};
+
+    loop_begin();
+    world.script = script;
+    world.hostile = hostile_open(&world.script);
+    loop_plan(&world.plan, 1, "hostile_%i");
+    world.plan.group.version = FMX_MQTT_311;
+    world.plan.group.connect_timeout_ms = 300;
+    world.plan.filters = filter;
+    world.plan.filters_count = 1;
+    struct fmx_fleet *fleet = loop_fleet(&world.plan, hostile_port(world.hostile));
+    LOOP_WAIT(loop_look(fleet).counters.clients_lost == 1);
+    const struct fmx_fleet_snapshot seen = loop_look(fleet);
+    LOOP_EQUAL(seen.causes_count, 1);
+    LOOP_EQUAL(-seen.causes[0].status, -FMX_PEER_SILENT);
+    LOOP_EQUAL(seen.counters.clients_subscribed, 0);
+    fmx_fleet_stop(fleet);
+    (void)end(fleet);
+}
+
 /* ── who counts as subscribed ── */
 
 static void whose_filters_are_all_refused_is_not_subscribed(void)
@@ -303,7 +325,7 @@ static struct {
 } many;
 
 /* Subscribers come first, so that each message has to reach each of them. */
-static struct fmx_fleet *begin_many(const struct hostile_script *script)
+static struct fmx_fleet *begin_many(const struct hostile_script *script, bool is_other_marked)
 {
     loop_begin();
     memset(&many, 0, sizeof many);
@@ -327,6 +349,9 @@ static struct fmx_fleet *begin_many(const struct hostile_script *script)
         fmx_fleet_stage_init(&many.stages[i], FMX_FLEET_RAMP);
         many.stages[i].groups = 1u << i;
     }
+    if (!is_other_marked) {
+        many.publishes[1].payload = fmx_slice_of("it is what it is");
+    }
     many.groups[0].subscribes = &many.subscribe;
     many.groups[0].subscribes_count = 1;
     many.groups[1].publishes = many.publishes;
@@ -346,7 +371,7 @@ static void refuse(unsigned refuses, bool passes_all)
 {
     struct hostile_script script = {
         .version = FMX_MQTT_50, .refuses = refuses, .passes_all = passes_all};
-    struct fmx_fleet *fleet = begin_many(&script);
+    struct fmx_fleet *fleet = begin_many(&script, true);
     const uint64_t sent = 2ull * PUBLISHERS * SEVERAL;
 
     LOOP_WAIT(loop_look(fleet).finished);
@@ -377,6 +402,25 @@ static void a_refused_message_that_comes_has_come(void)
     refuse(3, true);
 }
 
+/* It takes identifiers out of the same window, and says nothing of those that have a mark. */
+static void a_refused_message_without_a_mark_is_nobodys(void)
+{
+    for (unsigned refuses = 1; refuses <= 4; refuses++) {
+        struct hostile_script script = {.version = FMX_MQTT_50, .refuses = refuses};
+        struct fmx_fleet *fleet = begin_many(&script, false);
+        LOOP_WAIT(loop_look(fleet).finished);
+        fmx_fleet_stop(fleet);
+        struct hostile_done done = hostile_done(world.hostile);
+        struct fmx_fleet_counters seen = loop_look(fleet).counters;
+        LOOP_EQUAL(seen.publishes_refused, done.refused);
+        LOOP_EQUAL(seen.received_once + seen.received_foreign, done.passed * SUBSCRIBERS);
+        LOOP_EQUAL(seen.deliveries_expected, seen.received_once);
+        LOOP_EQUAL(seen.deliveries_lost, 0);
+        expect_ledger(&seen);
+        (void)end(fleet);
+    }
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(refusals_have_their_code),
     FMX_TEST_CASE(a_reset_is_told_from_a_close),
@@ -384,9 +428,11 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(what_breaks_the_protocol_ends_the_connection),
     FMX_TEST_CASE(garbage_is_refused_at_its_head),
     FMX_TEST_CASE(a_server_that_says_nothing_is_given_up),
+    FMX_TEST_CASE(a_server_that_leaves_out_a_suback_is_given_up),
     FMX_TEST_CASE(whose_filters_are_all_refused_is_not_subscribed),
     FMX_TEST_CASE(a_refused_message_is_not_lost),
     FMX_TEST_CASE(a_refused_message_that_comes_has_come),
+    FMX_TEST_CASE(a_refused_message_without_a_mark_is_nobodys),
 };
 
 int main(int argc, char **argv)
