@@ -188,6 +188,29 @@ static void a_run_that_ends_before_says_so(void)
     fake_load_close(load);
 }
 
+/* One client has failed for good, so the search would never begin. */
+static void a_fleet_that_never_gets_in_ends_the_search(void)
+{
+    char error[256] = "";
+    struct fleet_find *find = fleet_find_open("p99<50ms", NULL, NULL, error, sizeof(error));
+    struct result *result = result_open();
+
+    CU_ASSERT_FATAL(find != NULL && result != NULL);
+    result->counters = (struct fmx_fleet_counters){
+        .clients_open = 8, .clients_connecting = 1, .clients_failed = 1};
+    result->elapsed_ns = 60 * UINT64_C(1000000000);
+    CU_ASSERT_NOT_EQUAL(fleet_find_poll(find, result).kind, FLEET_WISH_QUIT);
+    result->counters.clients_connecting = 0;
+    result->counters.clients_open = 9;
+    CU_ASSERT_NOT_EQUAL(fleet_find_poll(find, result).kind, FLEET_WISH_QUIT);
+    result->elapsed_ns += 20 * UINT64_C(1000000000);
+    CU_ASSERT_EQUAL(fleet_find_poll(find, result).kind, FLEET_WISH_QUIT);
+    CU_ASSERT_EQUAL(result->find_status, EXIT_ABORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result->find_words, "not all clients got in"));
+    result_close(result);
+    fleet_find_close(find);
+}
+
 static bool is_refused(const char *condition, const char *words)
 {
     char error[256] = "";
@@ -246,6 +269,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_limit_of_our_own_ends_the_search),
     FMX_TEST_CASE(no_rate_at_all_is_an_answer),
     FMX_TEST_CASE(a_run_that_ends_before_says_so),
+    FMX_TEST_CASE(a_fleet_that_never_gets_in_ends_the_search),
     FMX_TEST_CASE(conditions_are_read_or_refused_with_the_fix),
 };
 

@@ -35,6 +35,7 @@
 #define MEASURE_NS    (UINT64_C(5) * NUMBER_NS_PER_S)
 #define SOONEST_NS    (UINT64_C(2) * NUMBER_NS_PER_S) /* enough to tell whose fault it is */
 #define CLEAR_NS      (UINT64_C(60) * NUMBER_NS_PER_S)
+#define UNREADY_NS    (UINT64_C(15) * NUMBER_NS_PER_S) /* for a SUBACK that is still to come */
 #define SENT_SHARE    0.98
 #define CLOSE_ENOUGH  1.05
 #define CLEAR_SECONDS 0.01 /* of the plan's rate may still be on the way */
@@ -349,13 +350,36 @@ static bool is_clear(const struct result *result)
     return backlog(result) <= (rest > 1 ? rest : 1);
 }
 
+/* Nobody is still to come, and not all are up: clients have failed, or filters are refused. */
+static bool has_all_there_will_be(const struct result *result)
+{
+    const struct fmx_fleet_counters *now = &result->counters;
+
+    return now->clients_waiting + now->clients_connecting == 0 &&
+           now->subscribes_refused + now->clients_failed + now->clients_lost > 0;
+}
+
+static struct fleet_wish wait_for_all(struct fleet_find *find, struct result *result,
+                                      uint64_t passed_ns)
+{
+    if (result->ready_ns != 0) {
+        return begin_step(find, result, find->factor);
+    }
+    if (!has_all_there_will_be(result)) {
+        find->since_ns = result->elapsed_ns;
+    } else if (passed_ns >= UNREADY_NS) {
+        return conclude(find, result, EXIT_ABORTED, "not all clients got in and subscribed");
+    }
+    return nothing();
+}
+
 struct fleet_wish fleet_find_poll(struct fleet_find *find, struct result *result)
 {
     uint64_t passed_ns = result->elapsed_ns - find->since_ns;
 
     switch (find->state) {
     case WAITING:
-        return result->ready_ns != 0 ? begin_step(find, result, find->factor) : nothing();
+        return wait_for_all(find, result, passed_ns);
     case SETTLING:
         if (passed_ns >= SETTLE_NS) {
             begin_measuring(find, result);
