@@ -59,6 +59,7 @@ struct fmx_ring {
  *   SINGLE_ISSUER   one thread submits: the kernel drops a lock
  *   DEFER_TASKRUN   completions are made when we enter, not when an interrupt likes: buffers do not
  *                   run out while we work (6.1)
+ *   TASKRUN_FLAG    tells whether deferred work was kept back
  *   COOP_TASKRUN    the older, weaker form of the same (5.19)
  *   CQSIZE          room for a burst of completions from every session of a shard
  *   SUBMIT_ALL      one bad entry does not keep the rest of a batch behind

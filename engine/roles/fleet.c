@@ -199,7 +199,7 @@ static bool is_finished(const struct fmx_fleet_shard *fleet)
         return true;
     }
     if (fleet->is_ending) {
-        return (has_told_all(fleet) && is_quiet(fleet)) ||
+        return (has_told_all(fleet) && fleet->going == 0 && is_quiet(fleet)) ||
                fleet->shard->now_ns >= fleet->ending_ns + plan->drain_ms * FMX_NS_PER_MS;
     }
     return fleet->fleet->ends_by_count && fleet->flows_left == 0 && is_quiet(fleet);
@@ -310,8 +310,7 @@ static void ask_for_tick(struct fmx_fleet_shard *fleet)
 
 /*
  * A tick stands in line with what peers have sent, in the kernel and in our turn. A timer of our
- * own would not: the kernel hands over a little of that line at a time, so turns can be short while
- * the line is long.
+ * own would not: it sees how long a turn is, and not what the turn has left in the kernel.
  */
 static void on_tick(struct fmx_shard *shard)
 {
@@ -366,6 +365,8 @@ static void client_is_due(struct fmx_fleet_client *client)
         connect_is_due(client);
     } else if (client->state == FMX_CLIENT_CONNECTING) {
         fmx_fleet_register_is_late(client->conn);
+    } else if (fmx_fleet_client_is_unheard(client)) {
+        fmx_conn_close(client->conn, FMX_PEER_SILENT);
     } else if (client->state == FMX_CLIENT_DONE) {
         fmx_fleet_flows_forget_more(client);
     } else {

@@ -611,6 +611,9 @@ void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns);
 
 /* Its connect was planned within a pause: it is planned anew, for a moment later. */
 bool fmx_fleet_client_is_held(struct fmx_fleet_client *client);
+
+/* It is let in, and waits for a SUBACK. Its timer then says that none came in time. */
+bool fmx_fleet_client_is_unheard(const struct fmx_fleet_client *client);
 void fmx_fleet_client_opened(struct fmx_conn *conn);
 void fmx_fleet_client_on_packet(struct fmx_conn *conn, struct fmx_packet *packet, uint64_t tag);
 void fmx_fleet_client_closed(struct fmx_conn *conn);

@@ -475,7 +475,16 @@ static void subscribe_all(struct fmx_conn *conn)
     }
     if (part->subacks_due == 0) {
         subscribed(conn);
+    } else if (conn->state == FMX_CONN_OPEN) {
+        fmx_wheel_arm(&conn->shard->wheel, &part->client->timer,
+                      conn->shard->now_ns + group->connect_timeout_ms * FMX_NS_PER_MS);
     }
+}
+
+bool fmx_fleet_client_is_unheard(const struct fmx_fleet_client *client)
+{
+    return client->state == FMX_CLIENT_OPEN && client->conn->state == FMX_CONN_OPEN &&
+           fmx_fleet_part_of(client->conn)->subacks_due > 0;
 }
 
 static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, uint64_t tag)
@@ -742,12 +751,11 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
     if (fleet->shard->stopping) {
         return; /* as planned: the client stays counted as it was */
     }
-    if (part->has_registered &&
-        !client->is_stopped) { /* with what it has learnt, which is a connect of its own */
-        plan_connect(client, fleet->shard->now_ns);
-        return;
+    if (part->has_registered && !client->is_stopped) {
+        plan_connect(client, fleet->shard->now_ns); /* with what it has learnt: one of its own */
+    } else {
+        settle(client);
+        come_back(client, !part->is_leaving);
     }
-    settle(client);
-    come_back(client, !part->is_leaving);
     fmx_fleet_ramp_all(fleet);
 }

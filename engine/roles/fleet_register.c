@@ -144,6 +144,7 @@ void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publi
     }
     read_answer(kind, publish->payload, &id, &secret);
     if (secret.bytes == 0) {
+        fmx_conn_note_kind(conn, FMX_PUBLISH);
         fmx_conn_close(conn, FMX_PEER_ORDER);
     } else if (!learn(part->client, id, secret)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);

@@ -65,7 +65,7 @@ extern "C" {
     X(FMX_PEER_SHARED, -230, "shared subscriptions are not supported")                             \
     X(FMX_PEER_SUBSCRIPTION_ID, -231, "subscription identifiers are not supported")                \
     X(FMX_PEER_RECEIVE_MAX, -232, "more QoS 1 messages in flight than Receive Maximum allows")     \
-    X(FMX_PEER_ACK, -233, "an acknowledgement names a packet identifier that is not in use")       \
+    X(FMX_PEER_ACK, -233, "an acknowledgement is of the wrong kind, or for nothing")               \
     X(FMX_PEER_KEEPALIVE, -234, "nothing was received within 1.5 times the keep-alive")            \
     X(FMX_PEER_CONNECT_TIMEOUT, -235, "CONNECT did not arrive in time")                            \
     X(FMX_PEER_REFUSED, -236, "the server refused the connection")                                 \

@@ -268,8 +268,9 @@ struct fmx_fleet_group {
     const char *const *sources; /* source addresses, taken in turn; none: the system chooses, and
                                       on loopback addresses of 127.0.0.0/8 are spread as needed */
     size_t sources_count;
-    uint32_t connect_timeout_ms; /* TCP, TLS and CONNACK (10,000); and for so long a connect waits
-                                    for a session, if connections that nobody ends hold all */
+    uint32_t connect_timeout_ms; /* TCP, TLS and CONNACK (10,000); again, from there to the last
+                                    SUBACK; and for so long a connect waits for a session, if
+                                    connections that nobody ends hold all */
     bool linger_zero;            /* close with RST: leaves no TIME_WAIT */
 
     /* NULL: plain TCP. With variables in `cert` each client's files are read by fmx_fleet_open; the
