@@ -11,6 +11,7 @@
  */
 #include "tests/loop/support.h"
 #include "tests/support/prng.h"
+#include "tests/support/temporary.h"
 
 #include <errno.h>
 #include <fleetmux/registry.h>
@@ -58,9 +59,9 @@ struct shared {
 };
 
 struct world {
-    char folder[64];
-    char registry_path[96];
-    char store_path[96];
+    char folder[FMX_TEMPORARY_BYTES];
+    char registry_path[FMX_TEMPORARY_FILE_BYTES];
+    char store_path[FMX_TEMPORARY_FILE_BYTES];
     struct shared *shared;
     struct fmx_prng prng;
     pid_t child;
@@ -422,7 +423,7 @@ static void drain_all(struct world *world)
 
 static void remove_folder(const struct world *world)
 {
-    char command[128];
+    char command[FMX_TEMPORARY_BYTES + 16];
 
     snprintf(command, sizeof command, "rm -rf '%s'", world->folder);
     if (system(command) != 0) {
@@ -453,12 +454,9 @@ static void make_registry(struct world *world)
 
 static void begin(struct world *world)
 {
-    const char *base = getenv("TMPDIR");
-
     loop_begin();
     *world = (struct world){.prng = {.state = 1}};
-    snprintf(world->folder, sizeof world->folder, "%s/loop_crash.XXXXXX",
-             base != NULL ? base : "/tmp");
+    fmx_temporary_path(world->folder, sizeof world->folder, "loop_crash.XXXXXX");
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(world->folder));
     snprintf(world->registry_path, sizeof world->registry_path, "%s/registry", world->folder);
     snprintf(world->store_path, sizeof world->store_path, "%s/store", world->folder);

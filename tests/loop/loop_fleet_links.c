@@ -3,6 +3,7 @@
  * and ghosts: against our gateway, and against servers that the test plays itself
  */
 #include "tests/loop/support.h"
+#include "tests/support/temporary.h"
 
 #include <fleetmux/cert.h>
 
@@ -16,13 +17,12 @@
 #define MESSAGES    10u
 #define SILENT      8u
 #define DELAY_MS    30u
-#define PATH_BYTES  128
 #define CAUSES      1024 /* −511 … 0 and room */
 #define CONNECT_MAX 4096
 
-static char folder[PATH_BYTES] = "/tmp/fmx_fleet_links_XXXXXX";
-static char cert[2 * PATH_BYTES];
-static char key[2 * PATH_BYTES];
+static char folder[FMX_TEMPORARY_BYTES];
+static char cert[FMX_TEMPORARY_FILE_BYTES];
+static char key[FMX_TEMPORARY_FILE_BYTES];
 
 struct world {
     struct fmx_gateway_options options;
@@ -359,6 +359,7 @@ static void make_files(void)
     struct fmx_cert_options options;
     char error[256] = "";
 
+    fmx_temporary_path(folder, sizeof folder, "fmx_fleet_links_XXXXXX");
     if (mkdtemp(folder) == NULL) {
         fprintf(stderr, "no folder for certificates\n");
         exit(1);

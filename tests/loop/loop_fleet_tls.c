@@ -5,6 +5,7 @@
  * Words:          folder: where the certificates of this run lie, made once
  */
 #include "tests/loop/support.h"
+#include "tests/support/temporary.h"
 
 #include <fleetmux/cert.h>
 
@@ -15,7 +16,6 @@
 #define CLIENTS     LOOP_SIZE(200u, 40u)
 #define FEW         6u
 #define KICKS_MAX   4096u
-#define PATH_BYTES  128
 #define ERROR_BYTES 512
 
 /* For 127.0.0.1, signed by itself, good until 2001. */
@@ -36,13 +36,13 @@ static const char expired_pem[] =
     "F3Sn/AZ9Ygz08DlSr8B3BZ3PDM59qn07k44Z+x/ecKhtOH3kCX819qql\n"
     "-----END PRIVATE KEY-----\n";
 
-static char folder[PATH_BYTES] = "/tmp/fmx_fleet_tls_XXXXXX";
+static char folder[FMX_TEMPORARY_BYTES];
 
 /* ── files ── */
 
 static const char *path_of(const char *name)
 {
-    static char paths[8][2 * PATH_BYTES];
+    static char paths[8][FMX_TEMPORARY_FILE_BYTES];
     static unsigned next;
     char *path = paths[next++ % 8];
 
@@ -70,7 +70,7 @@ struct making {
 static void make_cert(const struct making *making)
 {
     static const char *const names[] = {"localhost", "127.0.0.1"};
-    char files[4][2 * PATH_BYTES];
+    char files[4][FMX_TEMPORARY_FILE_BYTES];
     char error[ERROR_BYTES] = "";
     struct fmx_cert_options options;
 
@@ -108,6 +108,7 @@ static void make_folder(void)
         {.name = "server_rsa", .issuer = "ca", .key = FMX_CERT_KEY_RSA2048},
     };
 
+    fmx_temporary_path(folder, sizeof folder, "fmx_fleet_tls_XXXXXX");
     if (mkdtemp(folder) == NULL) {
         fprintf(stderr, "no folder for certificates\n");
         exit(1);
@@ -127,7 +128,7 @@ static void make_folder(void)
 
 static void remove_folder(void)
 {
-    char command[2 * PATH_BYTES];
+    char command[FMX_TEMPORARY_BYTES + 16];
 
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     if (system(command) != 0) {
@@ -184,8 +185,8 @@ struct world {
     struct guests guests;
     struct fmx_tls_client client;
     struct loop_plan plan;
-    char files[2][2 * PATH_BYTES];
-    char ca[2 * PATH_BYTES];
+    char files[2][FMX_TEMPORARY_FILE_BYTES];
+    char ca[FMX_TEMPORARY_FILE_BYTES];
 };
 
 static struct world world;
@@ -454,8 +455,8 @@ static void a_session_that_a_server_has_answered_is_not_offered_again(void)
 
 static void each_client_shows_its_own_certificate(void)
 {
-    char cert[2 * PATH_BYTES];
-    char key[2 * PATH_BYTES];
+    char cert[FMX_TEMPORARY_FILE_BYTES];
+    char key[FMX_TEMPORARY_FILE_BYTES];
 
     begin(FEW);
     snprintf(cert, sizeof cert, "%s/%%c.crt", folder);
@@ -507,8 +508,8 @@ static void open_badly(const char *cert, const char *key, enum fmx_status status
 
 static void a_bad_certificate_keeps_the_fleet_from_opening(void)
 {
-    char cert[2 * PATH_BYTES];
-    char key[2 * PATH_BYTES];
+    char cert[FMX_TEMPORARY_FILE_BYTES];
+    char key[FMX_TEMPORARY_FILE_BYTES];
 
     begin(200); /* more than there are */
     snprintf(cert, sizeof cert, "%s/device_%%i.crt", folder);

@@ -47,7 +47,7 @@ static void chains_of_clients_have_bounds(void)
     static const uint16_t versions[] = {0x0303, 0x0304};
     const char *short_key, *long_key;
     const char *short_chain = tls_long_chain(3, &short_key);
-    char short_names[2][128];
+    char short_names[2][FMX_TEMPORARY_FILE_BYTES];
     snprintf(short_names[0], sizeof short_names[0], "%s", short_chain);
     snprintf(short_names[1], sizeof short_names[1], "%s", short_key);
     const char *long_chain = tls_long_chain(8, &long_key);

@@ -333,7 +333,7 @@ static void kicks_hit_handshakes_too(void)
 
 static void use_files(struct tls_world *world, enum tls_file file)
 {
-    static char cert[128], key[128];
+    static char cert[FMX_TEMPORARY_FILE_BYTES], key[FMX_TEMPORARY_FILE_BYTES];
 
     snprintf(cert, sizeof cert, "%s", tls_path("now.pem"));
     snprintf(key, sizeof key, "%s", tls_path("now.key"));

@@ -36,7 +36,7 @@ static void reload_reads_the_files_again_or_leaves_all_as_it_was(void)
 {
     struct tls_platform p;
     struct tls_peer older, newer;
-    char cert[128], key[128], error[512] = "";
+    char cert[FMX_TEMPORARY_FILE_BYTES], key[FMX_TEMPORARY_FILE_BYTES], error[512] = "";
 
     platform_prepare(&p, 0);
     snprintf(cert, sizeof cert, "%s", tls_path("reload.pem"));
@@ -139,7 +139,7 @@ static bool resumes(struct tls_platform *p, enum tls_port port, SSL_SESSION *ses
 static void session_is_resumed_after_reload_and_restart_on_its_listener_only(void)
 {
     struct tls_platform p;
-    char keys[128], error[512];
+    char keys[FMX_TEMPORARY_FILE_BYTES], error[512];
 
     platform_prepare(&p, 0);
     snprintf(keys, sizeof keys, "%s", tls_path("tickets"));
@@ -175,7 +175,7 @@ static void session_is_resumed_after_reload_and_restart_on_its_listener_only(voi
 static void keys_of_tickets_that_cannot_be_read_are_logged_and_the_old_ones_stay(void)
 {
     struct tls_platform p;
-    char keys[128], error[512] = "";
+    char keys[FMX_TEMPORARY_FILE_BYTES], error[512] = "";
 
     platform_prepare(&p, 0);
     snprintf(keys, sizeof keys, "%s", tls_path("tickets-spoilt"));

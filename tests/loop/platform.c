@@ -11,7 +11,7 @@
 static void remove_files(const char *path)
 {
     static const char *const ends[] = {"", "-wal", "-shm", "-journal", "-lock", ".lock"};
-    char name[96];
+    char name[FMX_TEMPORARY_BYTES + 16];
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
@@ -40,10 +40,13 @@ void world_add_device(struct world *world, const char *device_name)
 void world_make_registry(struct world *world)
 {
     char error[FMX_REGISTRY_ERROR_BYTES];
+    char name[32];
     struct fmx_product product = {.product_key = PK, .name = "lamps", .secret = "product-secret"};
 
-    snprintf(world->registry_path, sizeof world->registry_path, "/tmp/fmx_%d.registry", getpid());
-    snprintf(world->store_path, sizeof world->store_path, "/tmp/fmx_%d.store", getpid());
+    snprintf(name, sizeof name, "fmx_%d.registry", getpid());
+    fmx_temporary_path(world->registry_path, sizeof world->registry_path, name);
+    snprintf(name, sizeof name, "fmx_%d.store", getpid());
+    fmx_temporary_path(world->store_path, sizeof world->store_path, name);
     remove_files(world->registry_path);
     remove_files(world->store_path);
     CU_ASSERT_EQUAL_FATAL(fmx_registry_create(world->registry_path, error, sizeof error), FMX_OK);

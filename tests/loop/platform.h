@@ -5,14 +5,15 @@
 #define TESTS_LOOP_PLATFORM_H
 
 #include "tests/loop/support.h"
+#include "tests/support/temporary.h"
 
 #include <fleetmux/registry.h>
 
 #define PK "a1pk"
 
 struct world {
-    char registry_path[64];
-    char store_path[64];
+    char registry_path[FMX_TEMPORARY_BYTES];
+    char store_path[FMX_TEMPORARY_BYTES];
     struct fmx_registry *registry;
     struct fmx_gateway *gateway;
     struct fmx_gateway_caller *caller;

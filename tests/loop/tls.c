@@ -26,9 +26,9 @@
 
 /* ── files ── */
 
-#define NAME_BYTES 128
+#define NAME_BYTES FMX_TEMPORARY_FILE_BYTES
 
-static char folder[NAME_BYTES];
+static char folder[FMX_TEMPORARY_BYTES];
 static char cert_files[TLS_FILES_COUNT][NAME_BYTES];
 static char key_files[TLS_FILES_COUNT][NAME_BYTES];
 
@@ -54,12 +54,12 @@ const char *tls_path(const char *name)
     static unsigned at;
 
     if (folder[0] == '\0') {
-        snprintf(folder, sizeof folder, "/tmp/fmx_tls_XXXXXX");
+        fmx_temporary_path(folder, sizeof folder, "fmx_tls_XXXXXX");
         CU_ASSERT_FATAL(mkdtemp(folder) != NULL);
         atexit(remove_folder);
     }
     char *out = ring[at++ % 8];
-    snprintf(out, NAME_BYTES, "%.60s/%.60s", folder, name);
+    snprintf(out, NAME_BYTES, "%s/%.60s", folder, name);
     return out;
 }
 

@@ -6,6 +6,7 @@
 #define TESTS_LOOP_TLS_H
 
 #include "tests/loop/support.h"
+#include "tests/support/temporary.h"
 #include "tests/support/tls_peer.h"
 
 #include <openssl/bio.h>

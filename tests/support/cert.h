@@ -5,6 +5,7 @@
 #define FMX_TESTS_SUPPORT_CERT_H
 
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 
 #include <fleetmux/cert.h>
 
@@ -25,8 +26,8 @@
 #define CHAIN_MAX 8u
 #define DAY_S     86400
 
-static char top[64];
-static char folder[96]; /* a case's own */
+static char top[FMX_TEMPORARY_BYTES];
+static char folder[FMX_TEMPORARY_BYTES + 16]; /* a case's own */
 static char error[FMX_CERT_ERROR_BYTES];
 
 /* ── files ── */
@@ -42,7 +43,7 @@ static inline void new_folder(void)
 /* A path in the folder; eight are remembered. */
 static inline const char *in_folder(const char *name)
 {
-    static char paths[8][160];
+    static char paths[8][FMX_TEMPORARY_FILE_BYTES];
     static unsigned next;
     char *path = paths[next++ % 8];
 
@@ -72,7 +73,7 @@ static inline bool is_there(const char *name)
 /* Options for NAME.pem and NAME.key, by the issuer ISSUER.pem and ISSUER.key, or none. */
 struct order {
     struct fmx_cert_options options;
-    char paths[4][160];
+    char paths[4][FMX_TEMPORARY_FILE_BYTES];
 };
 
 static inline void order_init(struct order *order, const char *name, const char *issuer)
@@ -246,9 +247,9 @@ static inline bool subject_is(X509 *x509, const char *text)
 static inline int run_in_folder(const char *suite, const struct fmx_test_case *cases, size_t count,
                                 int argc, char **argv)
 {
-    char command[96];
+    char command[FMX_TEMPORARY_BYTES + 16];
 
-    snprintf(top, sizeof(top), "/tmp/fmx_cert_XXXXXX");
+    fmx_temporary_path(top, sizeof(top), "fmx_cert_XXXXXX");
     if (mkdtemp(top) == NULL) {
         perror(top);
         return 1;

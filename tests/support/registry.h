@@ -6,6 +6,7 @@
 
 #include "engine/roles/registry_file.h"
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,13 @@
 static char said[FMX_REGISTRY_ERROR_BYTES];
 #define SAID said, sizeof(said)
 
-static char folder[64];
-static char path[96];
+static char folder[FMX_TEMPORARY_BYTES];
+static char path[FMX_TEMPORARY_FILE_BYTES];
 
 /* A new folder; `path` names a file in it that does not exist yet. */
 static inline void make_folder(void)
 {
-    snprintf(folder, sizeof(folder), "/tmp/fmx-registry-XXXXXX");
+    fmx_temporary_path(folder, sizeof(folder), "fmx-registry-XXXXXX");
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/r.db", folder);
 }
@@ -29,7 +30,7 @@ static inline void make_folder(void)
 static inline void remove_folder(void)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-    char name[128];
+    char name[sizeof(path) + 16];
 
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);

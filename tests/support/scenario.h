@@ -5,6 +5,7 @@
 #define FMX_TESTS_SUPPORT_SCENARIO_H
 
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tools/fleetmux/scenario.h"
 
 #include <fleetmux/private/assert.h>
@@ -18,13 +19,13 @@
 
 /* A folder that is the current one until left. */
 struct fmx_scenario_folder {
-    char path[64];
+    char path[FMX_TEMPORARY_BYTES];
     char before[4096];
 };
 
 static inline void fmx_scenario_enter(struct fmx_scenario_folder *folder)
 {
-    snprintf(folder->path, sizeof(folder->path), "/tmp/fmx_scenario_XXXXXX");
+    fmx_temporary_path(folder->path, sizeof(folder->path), "fmx_scenario_XXXXXX");
     FMX_ASSERT(getcwd(folder->before, sizeof(folder->before)) != NULL);
     FMX_ASSERT(mkdtemp(folder->path) != NULL);
     FMX_ASSERT(chdir(folder->path) == 0);

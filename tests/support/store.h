@@ -9,6 +9,7 @@
 #include "engine/roles/store.h"
 #include "proto/limits.h"
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,8 +23,8 @@
 
 static const uint64_t now_ns = 5000 * FMX_NS_PER_S;
 
-static char folder[64];
-static char path[96];
+static char folder[FMX_TEMPORARY_BYTES];
+static char path[FMX_TEMPORARY_FILE_BYTES];
 static char error[512];
 
 /* ── files ── */
@@ -37,7 +38,7 @@ static inline void new_path(void)
 
 static inline void remove_files(void)
 {
-    char command[96];
+    char command[FMX_TEMPORARY_BYTES + 16];
 
     snprintf(command, sizeof(command), "rm -rf '%s'", folder);
     if (system(command) != 0) {
@@ -312,9 +313,7 @@ static inline void say_plain_session(struct text *text, uint64_t id, const char 
 static inline int run_cases(const char *suite, const struct fmx_test_case *cases, size_t count,
                             int argc, char **argv)
 {
-    const char *base = getenv("TMPDIR");
-
-    snprintf(folder, sizeof(folder), "%s/test_store.XXXXXX", base != NULL ? base : "/tmp");
+    fmx_temporary_path(folder, sizeof(folder), "test_store.XXXXXX");
     if (mkdtemp(folder) == NULL) {
         fprintf(stderr, "%s: %s\n", folder, strerror(errno));
         return 1;

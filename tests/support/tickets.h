@@ -5,6 +5,7 @@
 #define FMX_TESTS_SUPPORT_TICKETS_H
 
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tls/internal.h"
 
 #include <openssl/cipher.h>
@@ -17,9 +18,9 @@
 #define PERIOD_S   100u
 #define TEXT_BYTES 1024u
 
-static char folder[64];
-static char path[96];
-static char beside[104]; /* where the file is written before it has its name */
+static char folder[FMX_TEMPORARY_BYTES];
+static char path[FMX_TEMPORARY_FILE_BYTES];
+static char beside[sizeof(path) + 8]; /* where the file is written before it has its name */
 static char error[512];
 
 /* ── files ── */
@@ -186,9 +187,9 @@ static inline enum fmx_status look(struct fmx_tls_tickets *tickets, uint64_t uni
 static inline int run_in_folder(const char *suite, const struct fmx_test_case *cases, size_t count,
                                 int argc, char **argv)
 {
-    char command[96];
+    char command[FMX_TEMPORARY_BYTES + 16];
 
-    snprintf(folder, sizeof(folder), "/tmp/fmx_tickets_XXXXXX");
+    fmx_temporary_path(folder, sizeof(folder), "fmx_tickets_XXXXXX");
     if (mkdtemp(folder) == NULL) {
         perror(folder);
         return 1;

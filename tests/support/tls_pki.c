@@ -6,6 +6,8 @@
  */
 #include "tests/support/tls_pki.h"
 
+#include "tests/support/temporary.h"
+
 #include <fleetmux/private/assert.h>
 
 #include <openssl/bio.h>
@@ -26,9 +28,9 @@
 
 #define FILES_MAX  128u
 #define DAY_S      86400L
-#define PATH_BYTES 256u
+#define PATH_BYTES FMX_TEMPORARY_FILE_BYTES
 
-static char folder[] = "/tmp/fmx-tls-XXXXXX";
+static char folder[FMX_TEMPORARY_BYTES];
 static char paths[FILES_MAX][PATH_BYTES];
 static size_t paths_count;
 static pid_t owner;
@@ -49,6 +51,7 @@ const char *tls_pki_path(const char *name)
     char path[PATH_BYTES];
 
     if (owner == 0) {
+        fmx_temporary_path(folder, sizeof folder, "fmx-tls-XXXXXX");
         FMX_ASSERT(mkdtemp(folder) != NULL);
         owner = getpid();
         FMX_ASSERT(atexit(remove_all) == 0);

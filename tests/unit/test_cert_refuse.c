@@ -271,7 +271,7 @@ static void refuses_issuer(const char *cert, const char *key, enum fmx_status ex
                            const char *words)
 {
     struct fmx_cert_issuer *issuer = NULL;
-    char cert_path[160], key_path[160];
+    char cert_path[FMX_TEMPORARY_FILE_BYTES], key_path[FMX_TEMPORARY_FILE_BYTES];
 
     snprintf(cert_path, sizeof(cert_path), "%s/%s", folder, cert);
     snprintf(key_path, sizeof(key_path), "%s/%s", folder, key);

@@ -2,6 +2,7 @@
  * test_events — lines reach the file whole and in order, and what is lost is counted and said
  */
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tools/fleetmux/events.h"
 
 #include <fcntl.h>
@@ -17,8 +18,8 @@
 
 #define QUEUE_BYTES (1U << 20)
 
-static char folder[] = "/tmp/fmx-events-XXXXXX";
-static char path[64], other[64];
+static char folder[FMX_TEMPORARY_BYTES];
+static char path[FMX_TEMPORARY_FILE_BYTES], other[FMX_TEMPORARY_FILE_BYTES];
 static struct fmx_gateway_options options;
 
 static struct events *open_events(const char *where)
@@ -287,6 +288,7 @@ int main(int argc, char **argv)
         FMX_TEST_CASE(what_cannot_be_opened_is_refused_in_words),
     };
 
+    fmx_temporary_path(folder, sizeof(folder), "fmx-events-XXXXXX");
     if (mkdtemp(folder) == NULL) {
         perror("mkdtemp");
         return 1;

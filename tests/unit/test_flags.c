@@ -2,6 +2,7 @@
  * test_flags — options and file values are read exactly, and wrong ones are answered with the fix
  */
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tools/fleetmux/config.h"
 #include "tools/fleetmux/flags.h"
 #include "tools/fleetmux/nearest.h"
@@ -255,9 +256,10 @@ static void figures_are_written_with_the_digits_that_matter(void)
 
 static struct config *read_text(const char *text)
 {
-    char path[] = "/tmp/test_flags_XXXXXX";
-    int file = mkstemp(path);
+    char path[FMX_TEMPORARY_BYTES];
 
+    fmx_temporary_path(path, sizeof(path), "test_flags_XXXXXX");
+    int file = mkstemp(path);
     memset(&settings, 0, sizeof(settings));
     flags_init(&set, rows, sizeof(rows) / sizeof(rows[0]), 1, &settings);
     CU_ASSERT_FATAL(file >= 0);

@@ -3,6 +3,7 @@
  * what is made of the words of emqtt-bench and mosquitto
  */
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tools/fleetmux/fleet.h"
 
 #include <stdio.h>
@@ -272,10 +273,11 @@ static void messages_of_all_clients_are_shared_out(void)
 
 static void a_payload_is_said_in_one_way(void)
 {
-    char path[] = "/tmp/test_fleet_flags_XXXXXX", uri[64];
-    int file = mkstemp(path);
     static const char text[] = "at %TIMESTAMP% %TIMESTAMPUS% 5% %i %RANDOM%%%UNIQUE%.";
+    char path[FMX_TEMPORARY_BYTES], uri[FMX_TEMPORARY_FILE_BYTES];
 
+    fmx_temporary_path(path, sizeof(path), "test_fleet_flags_XXXXXX");
+    int file = mkstemp(path);
     CU_ASSERT_FATAL(file >= 0);
     CU_ASSERT_EQUAL(write(file, text, strlen(text)), (ssize_t)strlen(text));
     close(file);

@@ -4,6 +4,7 @@
 #include "tests/support/fake_result.h"
 #include "tests/support/prng.h"
 #include "tests/support/run.h"
+#include "tests/support/temporary.h"
 #include "tools/fleetmux/result_columns.h"
 #include "tools/fleetmux/result_file.h"
 #include "tools/fleetmux/result_html.h"
@@ -20,12 +21,12 @@
 #define MUTATIONS   250u
 
 static char error[ERROR_BYTES];
-static char folder[] = "/tmp/test_result_XXXXXX";
+static char folder[FMX_TEMPORARY_BYTES];
 
 /* ── files ── */
 
 struct path {
-    char text[64];
+    char text[FMX_TEMPORARY_FILE_BYTES];
 };
 
 static struct path path_of(const char *name)
@@ -882,6 +883,7 @@ static void remove_files(void)
 
 int main(int argc, char **argv)
 {
+    fmx_temporary_path(folder, sizeof(folder), "test_result_XXXXXX");
     if (mkdtemp(folder) == NULL) {
         perror(folder);
         return 1;

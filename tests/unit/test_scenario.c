@@ -383,7 +383,7 @@ static void files_are_found_beside_the_scenario(void)
                                "  - {topic: a, file: p.bin}\n  - {topic: b, text_file: p.txt}\n"
                                "  tls: {cafile: ca.pem, cert: \"%i.crt\", key: /k/%i.key}\n";
     struct fmx_scenario_folder folder;
-    char path[128], expected[160];
+    char path[FMX_TEMPORARY_FILE_BYTES], expected[FMX_TEMPORARY_FILE_BYTES];
 
     fmx_scenario_enter(&folder);
     fmx_scenario_put("d.csv", csv, strlen(csv));

@@ -574,7 +574,7 @@ static void files_are_written_from_the_root_on(void)
     struct fmx_fleet_group group;
     struct fmx_tls_client tls;
     struct scenario whole = {0};
-    char expected[128];
+    char expected[FMX_TEMPORARY_FILE_BYTES];
 
     fmx_scenario_enter(&folder);
     fmx_fleet_group_init(&group);
@@ -598,7 +598,7 @@ static void a_list_of_devices_is_named_again(void)
 {
     static const char csv[] = "product_key,device_name,device_secret\nP,one,s1\nP,two,s2\n";
     struct fmx_scenario_folder folder;
-    char expected[128];
+    char expected[FMX_TEMPORARY_FILE_BYTES];
 
     fmx_scenario_enter(&folder);
     fmx_scenario_put("d.csv", csv, strlen(csv));

@@ -448,7 +448,7 @@ static int try_as_nobody(void)
 
 static void a_folder_that_cannot_be_written_is_refused(void)
 {
-    char locked[80];
+    char locked[FMX_TEMPORARY_BYTES + 16];
     int result = 0;
 
     snprintf(locked, sizeof(locked), "%s/locked", folder);

@@ -231,7 +231,7 @@ static void what_another_process_rotates_is_taken_over_at_the_next_look(void)
 static void a_link_to_the_file_stays_one(void)
 {
     struct stat about;
-    char name[128];
+    char name[sizeof(path) + 8];
 
     new_path();
     snprintf(name, sizeof(name), "%s-link", path);
