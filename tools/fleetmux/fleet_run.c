@@ -48,13 +48,26 @@ static void overrule(struct fleet_settings *settings, const struct flag_set *set
     settings->plan = plan;
 }
 
-/* Those of the file count too. */
+static bool has_threshold(const struct flag_list *list, const char *text)
+{
+    for (size_t index = 0; index < list->count; index++) {
+        if (strcmp(list->items[index], text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of the file count too; one that both have is listed once. */
 static bool add_thresholds(struct fleet_settings *settings, struct flag_set *set)
 {
     const struct flag_list *list = &settings->scenario->thresholds;
     struct flag_list *all = &settings->thresholds;
 
     for (size_t index = 0; index < list->count; index++) {
+        if (has_threshold(all, list->items[index])) {
+            continue;
+        }
         if (all->count == FLAG_ITEMS_MAX) {
             return refuse(set, "option '--threshold': there are more than 64 with the file's");
         }
