@@ -156,6 +156,7 @@ static void a_switch_takes_true_or_false_and_nothing_else(void)
     CU_ASSERT(PARSE("-r", "false") && !settings.retain);
     CU_ASSERT(PARSE("--retain=true", "-n", "2") && settings.retain && settings.shards == 2);
     CU_ASSERT(!PARSE("--retain", "yes") && says("unexpected argument 'yes'"));
+    CU_ASSERT(says("behind '--retain'; write true or false"));
     CU_ASSERT(!PARSE("--clean") && says("needs a value: true or false"));
 }
 

@@ -73,6 +73,7 @@ static void without_tls_there_is_none(void)
     CU_ASSERT(PARSE("-x", "5", "-V", "5"));
     CU_ASSERT_PTR_NULL(settings.group.tls);
     CU_ASSERT(target_is("127.0.0.1:1883"));
+    CU_ASSERT(!PARSE("-h") && says("option '-h' needs a value", "--help"));
     CU_ASSERT(PARSE("-h", "mqtt://example.com"));
     CU_ASSERT_PTR_NULL(settings.group.tls);
     CU_ASSERT(target_is("example.com:1883"));

@@ -561,7 +561,9 @@ static bool refuse_missing(struct flag_set *set, const struct flag *row,
     char words[FLAG_VALUE_BYTES];
 
     flags_describe(row, words, sizeof(words));
-    return refuse(set, "option '%.*s' needs a value: %s", spelling->bytes, spelling->text, words);
+    bool is_cry_for_help = row->letter == 'h' && strcmp(spelling->text, "-h") == 0;
+    return refuse(set, "option '%.*s' needs a value: %s%s", spelling->bytes, spelling->text, words,
+                  is_cry_for_help ? "; for help write --help" : "");
 }
 
 /* What a list takes behind its first value. */
@@ -603,6 +605,10 @@ static bool take_value(struct flag_set *set, const struct flag *row,
         value = *arguments->next++;
         arguments->left--;
     } else if (value == NULL && row->kind == FLAG_SWITCH) {
+        if (set->operands == NULL && arguments->left > 0 && arguments->next[0][0] != '-') {
+            return refuse(set, "unexpected argument '%.100s' behind '%.*s'; write true or false",
+                          arguments->next[0], spelling->bytes, spelling->text);
+        }
         value = "true";
     }
     if (value == NULL) {
