@@ -508,6 +508,10 @@ static void a_server_that_breaks_the_protocol_is_never_ok(void)
     result->counters.server_faults = 3;
     verdict_make(result, true);
     CU_ASSERT(says(result, EXIT_ABORTED, "3 packets that break the protocol"));
+    result->counters.server_faults = 1;
+    verdict_make(result, true);
+    CU_ASSERT(says(result, EXIT_ABORTED, "1 packet that breaks the protocol"));
+    result->counters.server_faults = 3;
     CU_ASSERT_FATAL(threshold_parse("faults<5", &threshold, error, sizeof(error)));
     CU_ASSERT(thresholds_judge(&threshold, 1, result));
     verdict_make(result, true);
@@ -532,7 +536,7 @@ static void losses_fail_a_run_unless_thresholds_say_what_counts(void)
     CU_ASSERT_FATAL(threshold_parse("lost==0", &threshold, error, sizeof(error)));
     CU_ASSERT(thresholds_judge(&threshold, 1, result));
     verdict_make(result, true);
-    CU_ASSERT(says(result, EXIT_THRESHOLD, "1 of 1 thresholds missed: lost==0 was 10"));
+    CU_ASSERT(says(result, EXIT_THRESHOLD, "1 of 1 threshold missed: lost==0 was 10"));
     result_close(result);
 }
 

@@ -233,7 +233,8 @@ static void put_clients(const struct result *result, int line, int causes_shown)
         parts[i] =
             (struct bar_part){tell_count(now, states[i].offset), states[i].glyph, states[i].look};
     }
-    snprintf(title, sizeof(title), "%s clients", words_count(result->clients_count).text);
+    snprintf(title, sizeof(title), "%s client%s", words_count(result->clients_count).text,
+             result->clients_count == 1 ? "" : "s");
     canvas_rule(line, title);
     if ((size_t)causes_shown < result->causes_count) {
         snprintf(title, sizeof(title), " %zu more causes: c ",

@@ -100,7 +100,8 @@ static void say_run(const struct result *result, struct block *block)
     } else if (result->parts_count > 1) {
         say_more(block, ", part %" PRIu32 " of %" PRIu32, result->part + 1, result->parts_count);
     }
-    say_more(block, ", %" PRIu32 " shards", result->shards_count);
+    say_more(block, ", %" PRIu32 " shard%s", result->shards_count,
+             result->shards_count == 1 ? "" : "s");
 }
 
 static void say_count(struct block *block, uint64_t count, const char *what)
@@ -108,6 +109,11 @@ static void say_count(struct block *block, uint64_t count, const char *what)
     if (count > 0) {
         say_more(block, ", %s %s", words_count(count).text, what);
     }
+}
+
+static void say_some(struct block *block, uint64_t count, const char *one, const char *many)
+{
+    say_count(block, count, count == 1 ? one : many);
 }
 
 static void say_clients(const struct result *result, struct block *block)
@@ -129,8 +135,8 @@ static void say_clients(const struct result *result, struct block *block)
     say_more(block, " (%s planned), %s failed, %s lost later",
              words_count(now->connects_planned).text, words_count(now->connects_failed).text,
              words_count(now->connections_lost).text);
-    say_count(block, now->subscribes_refused, "filters refused");
-    say_count(block, now->server_faults, "protocol faults");
+    say_some(block, now->subscribes_refused, "filter refused", "filters refused");
+    say_some(block, now->server_faults, "protocol fault", "protocol faults");
 }
 
 static void say_tls(const struct result *result, struct block *block)
@@ -208,13 +214,13 @@ static void say_answers(const struct result *result, struct block *block)
     if (now->requests_answered + now->requests_timeout + now->responses_foreign > 0) {
         say(block, "%-11s %s answered, %s not in time", "requests",
             words_count(now->requests_answered).text, words_count(now->requests_timeout).text);
-        say_count(block, now->responses_foreign, "answers that fit none");
+        say_some(block, now->responses_foreign, "answer that fits none", "answers that fit none");
     }
     if (now->calls_received + now->thing_replies > 0) {
         say(block, "%-11s %s received, %s answered", "calls", words_count(now->calls_received).text,
             words_count(now->calls_answered).text);
         say_count(block, now->calls_over_bound, "over the bound");
-        say_count(block, now->thing_replies, "replies to property posts");
+        say_some(block, now->thing_replies, "reply to property posts", "replies to property posts");
     }
 }
 
@@ -271,10 +277,11 @@ static const char *once(const struct block *block, const char *label)
     return block->count == 0 ? label : "";
 }
 
-static void say_rest(struct block *block, const char *label, size_t count, const char *what)
+static void say_rest(struct block *block, const char *label, size_t count, const char *one)
 {
     if (count > 0) {
-        say(block, "%-11s and %zu %s more", once(block, label), count, what);
+        say(block, "%-11s and %zu %s%s more", once(block, label), count, one,
+            count == 1 ? "" : "s");
     }
 }
 
@@ -305,7 +312,7 @@ static void say_thresholds(const struct result *result, size_t room, struct bloc
             left--;
         }
     }
-    say_rest(block, "thresholds", left, "thresholds");
+    say_rest(block, "thresholds", left, "threshold");
 }
 
 static void say_steps(const struct result *result, size_t room, struct block *block)
@@ -352,7 +359,7 @@ static void say_causes(const struct result *result, size_t room, struct block *b
             say(block, "%-11s   %s", "", hint);
         }
     }
-    say_rest(block, "causes", count - shown, "causes");
+    say_rest(block, "causes", count - shown, "cause");
 }
 
 /* Where one group is unlike the others, the figures of all hide it. */
@@ -374,7 +381,7 @@ static void say_group(struct block *block, const struct result_group *group)
     say_count(block, now->publishes_sent, "sent");
     say_count(block, now->publishes_unacked, "unacked");
     say_count(block, now->requests_timeout, "answered too late or never");
-    say_count(block, now->calls_received, "calls received");
+    say_some(block, now->calls_received, "call received", "calls received");
     say_count(block, now->received, "received");
     say_count(block, now->deliveries_lost, "never came");
     for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
@@ -396,7 +403,7 @@ static void say_groups(const struct result *result, size_t room, struct block *b
         say_group(block, &result->groups[i]);
     }
     if (room > 0) {
-        say_rest(block, "groups", count - shown, "groups");
+        say_rest(block, "groups", count - shown, "group");
     }
 }
 

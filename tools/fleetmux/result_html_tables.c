@@ -119,8 +119,9 @@ static void print_facts(const struct page *page, const struct result *result)
     if (result->began_unix_ns != 0) {
         fprintf(page->file, "<span>%s</span>", date_of(result->began_unix_ns).text);
     }
-    fprintf(page->file, "<span>ran %s</span><span>%s clients</span>",
-            span_of(result->elapsed_ns).text, COUNT(result->clients_count));
+    fprintf(page->file, "<span>ran %s</span><span>%s client%s</span>",
+            span_of(result->elapsed_ns).text, COUNT(result->clients_count),
+            result->clients_count == 1 ? "" : "s");
     if (result->parts_count > 1) {
         fprintf(page->file, "<span>%" PRIu32 " of %" PRIu32 " parts</span>", result->parts_merged,
                 result->parts_count);
@@ -634,15 +635,16 @@ static void print_machine(const struct page *page, const struct result *result)
 {
     char text[512];
 
-    snprintf(text, sizeof(text), "%s%s%s%s%s, %" PRIu32 " processors", result->host,
+    snprintf(text, sizeof(text), "%s%s%s%s%s, %" PRIu32 " processor%s", result->host,
              result->host[0] != '\0' ? ": " : "", result->cpu, result->cpu[0] != '\0' ? ", " : "",
-             result->kernel, result->cpus_count);
+             result->kernel, result->cpus_count, result->cpus_count == 1 ? "" : "s");
     print_fact(page, "machine", text);
     uint64_t grown = result->rss_bytes > result->rss_before_bytes
                          ? result->rss_bytes - result->rss_before_bytes
                          : 0;
-    snprintf(text, sizeof(text), "%" PRIu32 " shards, %s resident, %s for each client",
-             result->shards_count, words_bytes(result->rss_bytes).text,
+    snprintf(text, sizeof(text), "%" PRIu32 " shard%s, %s resident, %s for each client",
+             result->shards_count, result->shards_count == 1 ? "" : "s",
+             words_bytes(result->rss_bytes).text,
              words_bytes(result->clients_count > 0 ? grown / result->clients_count : 0).text);
     print_fact(page, "process", text);
 }

@@ -69,14 +69,14 @@ struct words_list {
     size_t bytes;
 };
 
-/* Adds "12 clients failed to connect" and the like, if there are any. */
-static void add(struct words_list *list, uint64_t count, const char *what)
+/* Adds "12 clients failed to connect" and the like, if there are any; `one` follows a 1. */
+static void add(struct words_list *list, uint64_t count, const char *one, const char *many)
 {
     size_t used = strlen(list->text);
 
     if (count > 0) {
         snprintf(list->text + used, list->bytes - used, "%s%s %s", used > 0 ? ", " : "",
-                 words_count(count).text, what);
+                 words_count(count).text, count == 1 ? one : many);
     }
 }
 
@@ -116,16 +116,19 @@ static void list_losses(const struct result *result, struct words_list *list)
     add(list,
         above(result->before_drain.clients_failed,
               verdict_of_apart(result, offsetof(struct fmx_fleet_counters, clients_failed))),
-        "clients failed to connect");
-    add(list, result->signo == 0 ? count_never_up(result) : 0, "clients were not connected yet");
-    add(list, result->before_drain.clients_lost, "clients lost");
-    add(list, end->subscribes_refused, "filters refused");
-    add(list, result_messages_lost(result), "messages lost");
-    add(list, end->publishes_refused, "messages refused");
-    add(list, end->server_faults, "packets that break the protocol");
-    add(list, end->publishes_overdue, "messages never left");
-    add(list, end->requests_timeout, "requests without an answer");
-    add(list, result->signo == 0 ? count_missing(result) : 0, "messages missing of --limit");
+        "client failed to connect", "clients failed to connect");
+    add(list, result->signo == 0 ? count_never_up(result) : 0, "client was not connected yet",
+        "clients were not connected yet");
+    add(list, result->before_drain.clients_lost, "client lost", "clients lost");
+    add(list, end->subscribes_refused, "filter refused", "filters refused");
+    add(list, result_messages_lost(result), "message lost", "messages lost");
+    add(list, end->publishes_refused, "message refused", "messages refused");
+    add(list, end->server_faults, "packet that breaks the protocol",
+        "packets that break the protocol");
+    add(list, end->publishes_overdue, "message never left", "messages never left");
+    add(list, end->requests_timeout, "request without an answer", "requests without an answer");
+    add(list, result->signo == 0 ? count_missing(result) : 0, "message missing of --limit",
+        "messages missing of --limit");
 }
 
 static void praise(const struct result *result, struct words_list *list)
@@ -135,20 +138,20 @@ static void praise(const struct result *result, struct words_list *list)
     char acked[48] = "";
 
     if (end->publishes_sent == 0 && end->received == 0) {
-        snprintf(list->text, list->bytes, "%s connects, 0 clients lost",
-                 words_count(end->connects_ok).text);
+        snprintf(list->text, list->bytes, "%s connect%s, 0 clients lost",
+                 words_count(end->connects_ok).text, end->connects_ok == 1 ? "" : "s");
         return;
     }
     if (end->publishes_sent_qos1 > 0) {
         snprintf(acked, sizeof(acked), "%s%s", is_all_qos1 ? "all" : "",
                  is_all_qos1 ? "" : words_count(end->publishes_acked).text);
     }
-    add(list, end->publishes_sent, "messages sent");
+    add(list, end->publishes_sent, "message sent", "messages sent");
     size_t used = strlen(list->text);
     if (acked[0] != '\0') {
         used += (size_t)snprintf(list->text + used, list->bytes - used, ", %s acknowledged", acked);
     }
-    add(list, end->received, "messages received");
+    add(list, end->received, "message received", "messages received");
     used = strlen(list->text);
     snprintf(list->text + used, list->bytes - used, ", 0 lost");
 }
@@ -167,7 +170,8 @@ static size_t count_missed(const struct result *result)
 
 static void list_missed(const struct result *result, size_t missed, char *text, size_t bytes)
 {
-    snprintf(text, bytes, "%zu of %zu thresholds missed", missed, result->thresholds_count);
+    snprintf(text, bytes, "%zu of %zu threshold%s missed", missed, result->thresholds_count,
+             result->thresholds_count == 1 ? "" : "s");
     const char *lead = ": ";
     for (size_t i = 0; i < result->thresholds_count; i++) {
         const struct result_threshold *threshold = &result->thresholds[i];
