@@ -112,7 +112,8 @@ static const struct flag rows[] = {
      .max = 366 * NS_PER_DAY,
      .argument = "SECONDS",
      .group = "Messages",
-     .help = "with --limit: end, too, if for so long no further message has come; 0: never"},
+     .help = "with --limit: end, too, if for so long no further message has come; counts from the "
+             "first one; 0: never"},
     {.name = "wait-before-publishing",
      .letter = 'w',
      .kind = FLAG_SWITCH,

@@ -35,7 +35,8 @@ static const struct flag rows[] = {
      AT(plan.mux.cpus),
      .argument = "LIST",
      .group = "Run",
-     .help = "processors to use, as in 0-3,6; default: those allowed"},
+     .help = "processors to use: numbers and ranges from 0 on, as in 0-3,6; each is one that "
+             "this process may use; default: all of these"},
     {.name = "seed",
      .kind = FLAG_UINT,
      AT(plan.seed),

@@ -52,7 +52,9 @@ static const struct scenario_key top_keys[] = {
           .help = "how long acknowledgements and messages are waited for at the end")},
     {PLAN(mux.shards_count, .name = "shards", NUMBER, .max = FMX_SHARDS_MAX,
           .help = "threads; 0: one per processor")},
-    {PLAN(mux.cpus, .name = "cpus", TEXT, .help = "processors to use, as in 0-3,6"),
+    {PLAN(mux.cpus, .name = "cpus", TEXT,
+          .help = "processors to use: numbers and ranges from 0 on, as in 0-3,6; each is one "
+                  "that the process may use"),
      .standard = "those allowed"},
     {PLAN(mux.pin, .name = "pin", YES_OR_NO, .help = "keep each shard on its processor")},
     {PLAN(connects_inflight_max, .name = "connects_inflight", NUMBER, .max = 1048576,
@@ -143,7 +145,8 @@ static const struct scenario_key group_keys[] = {
     {GROUP(keepalive_s, .name = "keepalive", TIME_S, .max = 65535, .help = "keep-alive; 0: none")},
     {GROUP(clean, .name = "clean", YES_OR_NO, .help = "clean session, clean start in 5.0")},
     {GROUP(session_expiry_s, .name = "session_expiry", TIME_S, .max = UINT32_MAX,
-           .help = "5.0: how long the server keeps the session; 4294967295s: for ever")},
+           .help = "5.0 only, with another version it is refused: how long the server keeps the "
+                   "session; 4294967295s: for ever")},
     {GROUP(receive_max, .name = "receive_max", NUMBER, .min = 1, .max = 65535,
            .help = "5.0: QoS 1 messages that the server may send unacknowledged")},
     {GROUP(window, .name = "window", NUMBER, .min = 1, .max = 32768,
