@@ -108,8 +108,10 @@ enum fmx_status fmx_address_parse(const char *field, const char *text, bool reso
     }
     int result = look_up(host, port, resolve, out_address);
     if (result != 0) {
-        return refuse(field, text,
-                      resolve ? gai_strerror(result) : "the address must be a numeric one", error,
+        char fix[160];
+        snprintf(fix, sizeof(fix), "%s; write an address, or a name that 'getent hosts' finds",
+                 gai_strerror(result));
+        return refuse(field, text, resolve ? fix : "the address must be a numeric one", error,
                       error_bytes);
     }
     return FMX_OK;

@@ -170,7 +170,10 @@ static bool find_targets(const struct fmx_fleet_group *group, struct ends *ends,
     for (size_t index = 0; index < group->targets_count; index++) {
         struct target *target = &ends->targets[index];
         if (!resolve(group->targets[index], true, target)) {
-            snprintf(error, error_bytes, "'%.200s' cannot be resolved", group->targets[index]);
+            snprintf(error, error_bytes,
+                     "'%.200s' cannot be resolved; write an address, or a name that "
+                     "'getent hosts' finds",
+                     group->targets[index]);
             return false;
         }
         find_source(target);
