@@ -144,6 +144,18 @@ struct plot_words compare_ratio(const struct compare_row *row, double first, dou
     return words;
 }
 
+/* As the summary above it writes times. */
+static struct plot_words terminal_words(double value, enum plot_scale scale)
+{
+    struct plot_words words = plot_words(value, scale);
+    char *unit = strstr(words.text, "µs");
+
+    if (unit != NULL) {
+        snprintf(unit, sizeof("us"), "us");
+    }
+    return words;
+}
+
 /* Columns as wide as people see them: a character beyond ASCII has several bytes. */
 static void print_right(FILE *out, const char *text, size_t columns)
 {
@@ -179,7 +191,7 @@ void compare_print(struct result *const *results, size_t count, FILE *out)
         for (size_t i = 0; i < count; i++) {
             int verdict;
             double value = row->value(results[i], row->what);
-            print_right(out, plot_words(value, row->scale).text, 14);
+            print_right(out, terminal_words(value, row->scale).text, 14);
             print_right(out, i > 0 ? compare_ratio(row, first, value, &verdict).text : "",
                         i > 0 ? 8 : 0);
         }

@@ -108,7 +108,7 @@ static void print_why(const struct page *page, const char *kind, const char *tex
 {
     if (text[0] != '\0') {
         fprintf(page->file, "<p class=\"why %s\">", kind);
-        html_text(page->file, text);
+        html_words(page->file, text);
         fputs("</p>", page->file);
     }
 }
@@ -242,7 +242,7 @@ static void print_verdict(const struct page *page, size_t index)
     fputs("</p>", page->file);
     print_badges(page, result);
     fprintf(page->file, "<h%d>", page->count > 1 ? 2 : 1);
-    html_text(page->file, result->words[0] != '\0' ? result->words : "it has not ended");
+    html_words(page->file, result->words[0] != '\0' ? result->words : "it has not ended");
     fprintf(page->file, "</h%d>", page->count > 1 ? 2 : 1);
     print_why(page, result->is_valid ? "" : "bad", result->limit_words);
     print_why(page, "bad", result->adds_up ? "" : result->ledger_words);
@@ -343,7 +343,7 @@ void html_thresholds(const struct page *page)
             fputs("<tr><td class=\"text\"><code>", page->file);
             html_text(page->file, threshold->text);
             fputs("</code></td><td>", page->file);
-            html_text(page->file, threshold->value);
+            html_words(page->file, threshold->value);
             fprintf(page->file, "</td><td class=\"%s\">%s</td></tr>\n",
                     threshold->is_met ? "ok" : "bad", threshold->is_met ? "met" : "MISSED");
         }
@@ -377,7 +377,7 @@ void html_steps(const struct page *page)
             const struct result_step *step = &result->steps[j];
             fprintf(page->file, "<tr><td>%zu</td><td>%s</td><td>%s</td><td>", j + 1,
                     rate_words(step->rate).text, rate_words(step->achieved).text);
-            html_text(page->file, step->value);
+            html_words(page->file, step->value);
             fprintf(page->file, "</td><td class=\"%s\">%s</td></tr>\n",
                     step->is_held ? "ok" : "bad", step->is_held ? "held" : "did not hold");
         }

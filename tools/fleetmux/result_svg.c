@@ -33,27 +33,55 @@
 
 /* ── words ── */
 
+static void put_escaped(FILE *file, char byte)
+{
+    switch (byte) {
+    case '&':
+        fputs("&amp;", file);
+        break;
+    case '<':
+        fputs("&lt;", file);
+        break;
+    case '>':
+        fputs("&gt;", file);
+        break;
+    case '"':
+        fputs("&quot;", file);
+        break;
+    case '\'':
+        fputs("&#39;", file);
+        break;
+    default:
+        fputc(byte, file);
+    }
+}
+
 void html_text(FILE *file, const char *text)
 {
     for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", file);
-            break;
-        case '<':
-            fputs("&lt;", file);
-            break;
-        case '>':
-            fputs("&gt;", file);
-            break;
-        case '"':
-            fputs("&quot;", file);
-            break;
-        case '\'':
-            fputs("&#39;", file);
-            break;
-        default:
-            fputc(*text, file);
+        put_escaped(file, *text);
+    }
+}
+
+static bool is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+static bool is_letter(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+void html_words(FILE *file, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        bool is_unit = strncmp(at, "us", 2) == 0 && !is_letter(at[2]) && at >= text + 2 &&
+                       at[-1] == ' ' && is_digit(at[-2]);
+        if (is_unit) {
+            fputs("µ", file);
+        } else {
+            put_escaped(file, *at);
         }
     }
 }

@@ -63,6 +63,9 @@ void plot_close(struct plot *plot);
 /* Text in HTML, with what has a meaning there escaped. */
 void html_text(FILE *file, const char *text);
 
+/* The same of our own words, which terminals show too: "12 us" becomes "12 µs". */
+void html_words(FILE *file, const char *text);
+
 /* A figure as words: "1.2 ms", "12,345/s", "12 %"; NaN is a dash. */
 struct plot_words {
     char text[40];
