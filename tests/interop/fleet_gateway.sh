@@ -260,6 +260,7 @@ done
 undisturbed 5 0
 stop_gateway
 started_wrongly
+
 # ── messages that no longer come ──
 
 start_gateway

@@ -171,7 +171,7 @@ static bool find_targets(const struct fmx_fleet_group *group, struct ends *ends,
         struct target *target = &ends->targets[index];
         if (!resolve(group->targets[index], true, target)) {
             snprintf(error, error_bytes,
-                     "'%.200s' cannot be resolved; write an address, or a name that "
+                     "target '%.200s' cannot be resolved; write an address, or a name that "
                      "'getent hosts' finds",
                      group->targets[index]);
             return false;

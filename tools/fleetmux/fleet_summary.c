@@ -4,8 +4,9 @@
  * Why it is so:   the first line answers the question, the rest gives the reasons, and all of it is
  *                 on one terminal and in one mail. Rows without a figure are left out. Thresholds,
  *                 steps, causes, latencies and groups may be many: what always stands takes its
- *                 lines first, and these share the rest, groups last. A run that is invalid says
- *                 so on each line, since lines are cut out and mailed
+ *                 lines first, and these share the rest: more than their least get thresholds
+ *                 first, then causes, latencies, groups and steps. A run that is invalid says so
+ *                 on each line, since lines are cut out and mailed
  * Invariants:     (1) never more than LINES_MAX lines  (2) the verdict is the first of them
  * Memory:         static, some 50 KB
  * Threads:        one
