@@ -45,7 +45,8 @@ static FILE *open_part(const char *path)
         return NULL;
     }
     name_part(path, name);
-    int part = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    (void)unlink(name); /* of a process that has died with this number */
+    int part = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (part < 0) {
         return NULL;
     }
