@@ -69,7 +69,10 @@ void tell_cause(const struct result_cause *told, char *out_words, size_t words_b
                         says_all ? told->more : fmx_status_text(cause->status));
     size_t at = used < 0 || (size_t)used >= words_bytes ? words_bytes - 1 : (size_t)used;
 
-    if (told->more[0] != '\0' && !says_all) {
+    if (told->more[0] != '\0' && !says_all && cause->reason != 0) {
+        used = snprintf(out_words + at, words_bytes - at, " (%s, code 0x%02X)", told->more,
+                        (unsigned)cause->reason);
+    } else if (told->more[0] != '\0' && !says_all) {
         used = snprintf(out_words + at, words_bytes - at, " (%s)", told->more);
     } else if (cause->sys_errno != 0) {
         used = snprintf(out_words + at, words_bytes - at, ": %s", strerror(cause->sys_errno));

@@ -441,12 +441,13 @@ static void print_cause(const struct page *page, const struct result *result,
         fputs(" <small>", page->file);
         html_text(page->file, known.words != NULL ? known.words : "");
         if (known.sys_errno != 0) {
+            fputs(known.words != NULL ? ": " : "", page->file);
             html_text(page->file, strerror(known.sys_errno));
         }
         if (known.reason != 0) {
             const char *reason = fmx_fleet_cause_reason(&known);
-            fprintf(page->file, " %s (code 0x%02X)", reason != NULL ? reason : "",
-                    (unsigned)known.reason);
+            fprintf(page->file, "%s%s (code 0x%02X)", known.words != NULL ? ": " : "",
+                    reason != NULL ? reason : "", (unsigned)known.reason);
         }
         fputs("</small>", page->file);
     }
