@@ -129,9 +129,9 @@ static void report(const struct platform_options *options, const struct platform
 /* The folder of a round, with the registry and SQLite's files beside it. */
 static void make_folder(struct platform_options *options)
 {
-    (void)snprintf(options->folder, sizeof options->folder, "/tmp/bench_platform.XXXXXX");
+    fmx_temporary_path(options->folder, sizeof options->folder, "bench_platform.XXXXXX");
     if (mkdtemp(options->folder) == NULL) {
-        platform_fail("no folder in /tmp");
+        platform_fail("no folder for files");
     }
 }
 

@@ -8,6 +8,8 @@
 #ifndef BENCH_PLATFORM_H
 #define BENCH_PLATFORM_H
 
+#include "tests/support/temporary.h"
+
 #include <fleetmux/fleetmux.h>
 #include <fleetmux/registry.h>
 #include <sys/types.h>
@@ -30,7 +32,7 @@ struct platform_options {
     uint32_t shards; /* of each end */
     uint32_t server_cpu;
     uint32_t load_cpu;
-    char folder[64]; /* of this round, for the registry; main removes it */
+    char folder[FMX_TEMPORARY_BYTES]; /* of this round, for the registry; main removes it */
 };
 
 /* ── what a round found: in memory that the process of the round shares with main ── */
@@ -113,7 +115,7 @@ void platform_fleets_group(const struct platform_options *options,
 struct platform_world {
     const struct platform_options *options;
     struct platform_fleets fleets;
-    char registry[96];
+    char registry[FMX_TEMPORARY_FILE_BYTES];
     struct fmx_gateway *gateway;
     struct fmx_gateway_caller *caller;
     uint16_t port;

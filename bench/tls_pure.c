@@ -48,8 +48,8 @@ static void make(const struct pure_certs *certs, struct fmx_cert_options *option
 void pure_certs_make(struct pure_certs *certs)
 {
     struct fmx_cert_options options;
-    snprintf(certs->folder, sizeof certs->folder, "/tmp/bench-tls-XXXXXX");
-    pure_expect(mkdtemp(certs->folder) != NULL, "a folder in /tmp");
+    fmx_temporary_path(certs->folder, sizeof certs->folder, "bench-tls-XXXXXX");
+    pure_expect(mkdtemp(certs->folder) != NULL, "a folder for files");
     fmx_cert_options_init(&options);
     options.is_authority = true;
     make(certs, &options, "ca", "bench authority", &certs->ca);

@@ -9,6 +9,7 @@
 #define BENCH_TLS_PURE_H
 
 #include "bench/tls_bytes.h"
+#include "tests/support/temporary.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,12 +32,12 @@ struct pure_kind {
 
 /* Files of an authority's own, of two servers and of a client; made anew by each run. */
 struct pure_files {
-    char cert[96];
-    char key[96];
+    char cert[FMX_TEMPORARY_FILE_BYTES];
+    char key[FMX_TEMPORARY_FILE_BYTES];
 };
 
 struct pure_certs {
-    char folder[64];
+    char folder[FMX_TEMPORARY_BYTES];
     struct pure_files ca;
     struct pure_files server;
     struct pure_files rsa;

@@ -8,6 +8,7 @@
  * Not here:       what the consumer does: uplink_consumer.c, and uplink_hear
  */
 #include "bench/uplink.h"
+#include "tests/support/temporary.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -156,9 +157,10 @@ static bool answers(uint32_t port)
 
 static pid_t start_broker(uint32_t port)
 {
-    char path[] = "/tmp/bench_uplink.XXXXXX";
-    int config = mkstemp(path);
+    char path[FMX_TEMPORARY_BYTES];
 
+    fmx_temporary_path(path, sizeof path, "bench_uplink.XXXXXX");
+    int config = mkstemp(path);
     if (config < 0 || dprintf(config, MOSQUITTO_CONFIG, port) < 0) {
         uplink_fail("%s: %s", path, strerror(errno));
     }

@@ -53,7 +53,7 @@ LAYERS = [
     ("tests/", ["*"]),
     (
         "bench/",
-        PUBLIC + ["bench/*", "proto/*", "tls/tls.h", "tls/tickets.h"]
+        PUBLIC + ["bench/*", "proto/*", "tls/tls.h", "tls/tickets.h", "tests/support/temporary.h"]
         + ["engine/%s.h" % name for name in ("clock", "histogram", "inbox", "op", "ring", "router", "sendq", "slab", "timer")],
     ),
 ]

@@ -323,7 +323,7 @@ static uint8_t qos_towards(const struct fan *fan, uint8_t options)
     return asked;
 }
 
-/* Has the device had its share for now? Takes a token if not. */
+/* Has the device used up its rate? Takes a token if not. */
 static bool is_over_rate(const struct fan *fan, struct fmx_conn *conn, uint8_t qos)
 {
     struct fmx_device_state *device = fmx_gateway_part(conn)->device;

@@ -1,5 +1,5 @@
 /*
- * temporary.h — where tests put files and folders: below $TMPDIR, or /tmp
+ * temporary.h — where tests and benchmarks put files and folders: below $TMPDIR, or /tmp
  */
 #ifndef FMX_TESTS_SUPPORT_TEMPORARY_H
 #define FMX_TESTS_SUPPORT_TEMPORARY_H
@@ -18,7 +18,7 @@ static inline void fmx_temporary_path(char *out_path, size_t path_bytes, const c
                          folder != NULL && folder[0] != '\0' ? folder : "/tmp", name);
 
     if (bytes < 0 || (size_t)bytes >= path_bytes) {
-        fprintf(stderr, "TMPDIR: too long for tests; %zu bytes have room, with '/%s'\n",
+        fprintf(stderr, "TMPDIR: too long; %zu bytes have room, with '/%s'\n",
                 path_bytes - 1, name);
         exit(1);
     }
