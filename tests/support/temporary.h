@@ -18,8 +18,8 @@ static inline void fmx_temporary_path(char *out_path, size_t path_bytes, const c
                          folder != NULL && folder[0] != '\0' ? folder : "/tmp", name);
 
     if (bytes < 0 || (size_t)bytes >= path_bytes) {
-        fprintf(stderr, "TMPDIR: too long; %zu bytes have room, with '/%s'\n",
-                path_bytes - 1, name);
+        fprintf(stderr, "TMPDIR: too long; %zu bytes have room, with '/%s'\n", path_bytes - 1,
+                name);
         exit(1);
     }
 }
