@@ -58,24 +58,26 @@ class Run:
         return one[part] / 1e6 if one.get("count") else None
 
 
-def fleet_words(kind, port, seconds, more, options):
+def fleet_words(kind, port, seconds, more, options, cpus):
     return [f"{options.build}/fleetmux", "fleet", kind, "-h", "127.0.0.1", "-p", str(port),
-            "--shards", "1", "--cpus", str(options.load_cpu), "--duration", str(seconds), "--drain",
-            "1", "--linger-zero", "--quiet", *map(str, more)]
+            "--shards", str(len(cpus)), "--cpus", ",".join(map(str, cpus)), "--duration",
+            str(seconds), "--drain", "1", "--linger-zero", "--quiet", *map(str, more)]
 
 
-def run(kind, server, seconds, more, options, beside=None):
-    """The fleet against a server that runs, all on the load's core; `beside` starts what else is
-    to run there, and ends it.
+def run(kind, server, seconds, more, options, beside=None, cpus=None):
+    """The fleet against a server that runs, a shard on each of `cpus`, of itself the load's core;
+    `beside` starts what else is to run there, and ends it.
     """
+    cpus = sorted(cpus or {options.load_cpu})
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, \
             (beside() if beside else contextlib.nullcontext()):
         path = pathlib.Path(folder) / "result"
-        words = fleet_words(kind, server.port, seconds, more, options) + ["--json", str(path)]
+        words = fleet_words(kind, server.port, seconds, more, options, cpus)
+        words += ["--json", str(path)]
         foreign = machine.Foreign(server.pid)
         server_begin, began = machine.server_times(server.pid)["cpu"], time.monotonic()
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   text=True, preexec_fn=bind_child({options.load_cpu}))
+                                   text=True, preexec_fn=bind_child(set(cpus)))
         try:
             text = process.communicate(timeout=seconds + AFTER_SECONDS)[0]
         except subprocess.TimeoutExpired:
