@@ -54,21 +54,25 @@ void fmx_inbox_close(struct fmx_inbox *inbox)
     inbox->messages = NULL;
 }
 
+static bool has_room(struct fmx_inbox *inbox, uint32_t head)
+{
+    if (head - inbox->tail_seen != inbox->capacity) {
+        return true;
+    }
+    inbox->tail_seen = atomic_load_explicit(&inbox->tail, memory_order_acquire);
+    return head - inbox->tail_seen != inbox->capacity;
+}
+
 bool fmx_inbox_has_room(struct fmx_inbox *inbox)
 {
-    uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
-
-    if (head - inbox->tail_seen == inbox->capacity) {
-        inbox->tail_seen = atomic_load_explicit(&inbox->tail, memory_order_acquire);
-    }
-    return head - inbox->tail_seen < inbox->capacity;
+    return has_room(inbox, atomic_load_explicit(&inbox->head, memory_order_relaxed));
 }
 
 bool fmx_inbox_push(struct fmx_inbox *inbox, const struct fmx_msg *message)
 {
     uint32_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
 
-    if (!fmx_inbox_has_room(inbox)) {
+    if (!has_room(inbox, head)) {
         return false;
     }
     inbox->messages[head & (inbox->capacity - 1)] = *message;

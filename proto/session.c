@@ -521,16 +521,27 @@ static enum fmx_status on_publish(struct fmx_session *session, struct fmx_packet
     return FMX_OK;
 }
 
-/* PUBACK, SUBACK and UNSUBACK */
-static enum fmx_status on_ack(struct fmx_session *session, struct fmx_packet *packet,
-                              struct fmx_actions *actions)
+static enum fmx_status give_back(struct fmx_session *session, uint16_t packet_id,
+                                 struct fmx_actions *actions)
 {
-    uint16_t packet_id =
-        packet->kind == FMX_PUBACK ? packet->ack.packet_id : packet->suback.packet_id;
-    bool is_in_use = fmx_inflight_give(&session->out, packet_id, &actions->tag) == FMX_OK;
-
-    actions->todo = is_in_use || !is_server(session) ? FMX_DO_DELIVER : 0;
+    if (fmx_inflight_give(&session->out, packet_id, &actions->tag) == FMX_OK ||
+        !is_server(session)) {
+        actions->todo = FMX_DO_DELIVER;
+    }
     return FMX_OK;
+}
+
+static enum fmx_status on_puback(struct fmx_session *session, struct fmx_packet *packet,
+                                 struct fmx_actions *actions)
+{
+    return give_back(session, packet->ack.packet_id, actions);
+}
+
+/* SUBACK, UNSUBACK */
+static enum fmx_status on_suback(struct fmx_session *session, struct fmx_packet *packet,
+                                 struct fmx_actions *actions)
+{
+    return give_back(session, packet->suback.packet_id, actions);
 }
 
 static enum fmx_status on_qos2_step(struct fmx_session *session, struct fmx_packet *packet,
@@ -650,14 +661,14 @@ typedef enum fmx_status on_kind(struct fmx_session *session, struct fmx_packet *
 /* In OPEN, by the packet's kind and the side that hears it; empty: not allowed there. */
 static on_kind *const open_rows[FMX_AUTH + 1][2] = {
     [FMX_PUBLISH] = {on_publish, on_publish},
-    [FMX_PUBACK] = {on_ack, on_ack},
+    [FMX_PUBACK] = {on_puback, on_puback},
     [FMX_PUBREC] = {on_qos2_step, on_qos2_step},
     [FMX_PUBREL] = {on_qos2_step, on_qos2_step},
     [FMX_PUBCOMP] = {on_qos2_step, on_qos2_step},
     [FMX_SUBSCRIBE] = {on_subscribe, NULL},
-    [FMX_SUBACK] = {NULL, on_ack},
+    [FMX_SUBACK] = {NULL, on_suback},
     [FMX_UNSUBSCRIBE] = {on_subscribe, NULL},
-    [FMX_UNSUBACK] = {NULL, on_ack},
+    [FMX_UNSUBACK] = {NULL, on_suback},
     [FMX_PINGREQ] = {on_pingreq, NULL},
     [FMX_PINGRESP] = {NULL, on_pingresp},
     [FMX_DISCONNECT] = {on_client_disconnect, on_server_disconnect},
