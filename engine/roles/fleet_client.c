@@ -542,20 +542,20 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
         return;
     }
     fleet->connecting--;
-    enter_state(client, FMX_CLIENT_OPEN);
+    fmx_fleet_measure(crew, FMX_FLEET_CONNECT, part->connect_planned_ns, now_ns);
+    fmx_fleet_measure(crew, FMX_FLEET_CONNACK, part->since_ns, now_ns);
+    fmx_count(&crew->counters.connects_ok, 1);
+    enter_state(client, FMX_CLIENT_OPEN); /* who sees it open finds its connect counted */
     if (client->was_open) {
         part->is_kept = connack->session_present && keeps_messages(&crew->team->plan);
         fmx_fleet_track_return(client, part->is_kept);
     }
     client->was_open = true;
     client->attempts = 0;
-    fmx_count(&crew->counters.connects_ok, 1);
     atomic_store_explicit(&fleet->last_connect_ns,
                           now_ns -
                               atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed),
                           memory_order_relaxed);
-    fmx_fleet_measure(crew, FMX_FLEET_CONNECT, part->connect_planned_ns, now_ns);
-    fmx_fleet_measure(crew, FMX_FLEET_CONNACK, part->since_ns, now_ns);
     subscribe_all(conn);
     fmx_fleet_ramp_all(fleet);
 }

@@ -641,16 +641,16 @@ void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint6
     part->unacked--;
     crew->fleet->unacked--;
     fmx_count_down(&crew->counters.publishes_outstanding, 1);
+    fmx_flow_tag_read(tag, now_ns, &planned_ns, &sent_ns);
+    fmx_fleet_measure(crew, FMX_FLEET_PUBACK, planned_ns, now_ns);
+    fmx_fleet_measure(crew, FMX_FLEET_PUBACK_RAW, sent_ns, now_ns);
     if (ack->reason >= 0x80) {
         fmx_count(&crew->counters.publishes_refused, 1);
         fmx_fleet_refused(conn, ack->packet_id);
         fmx_fleet_count_cause(crew->fleet, FMX_PEER_MESSAGE_REFUSED, 0, ack->reason, NULL);
     } else {
-        fmx_count(&crew->counters.publishes_acked, 1);
+        fmx_count(&crew->counters.publishes_acked, 1); /* who sees it finds it measured */
     }
-    fmx_flow_tag_read(tag, now_ns, &planned_ns, &sent_ns);
-    fmx_fleet_measure(crew, FMX_FLEET_PUBACK, planned_ns, now_ns);
-    fmx_fleet_measure(crew, FMX_FLEET_PUBACK_RAW, sent_ns, now_ns);
     for (uint32_t i = 0; i < flows_count(client); i++) {
         if (flow_of(client, i)->overdue > 0 || is_closed_loop(client, i)) {
             fmx_fleet_flows_due(client);
@@ -731,8 +731,8 @@ void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publi
         fmx_count(&crew->counters.thing_replies, 1);
     } else if (!fmx_fleet_on_call(conn, publish)) {
         crew->fleet->last_received_ns = conn->shard->now_ns;
-        fmx_count(&crew->counters.received, 1);
         look_at_mark(client, publish);
+        fmx_count(&crew->counters.received, 1); /* behind its parts, as all that is a sum */
     }
     if (publish->qos > 0) {
         fmx_conn_puback(conn, publish->packet_id, 0);
