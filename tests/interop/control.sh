@@ -138,8 +138,8 @@ open_profile() {
     check 'with its properties' \
         "$(of_events '[l["properties"] for l in lines if "properties" in l][0]')" \
         "{'responseTopic': 'back', 'userProperty': [{'key': 'k', 'value': 'v'}]}"
-    check 'those who come and go are events' \
-        "$(of_events 'len([l for l in lines if l.get("status") == "online"]) - len([l for l in lines if l.get("status") == "offline"])')" 0
+    check_true 'those who come and go are events' wait_until 5 events_say \
+        'len([l for l in lines if l.get("status") == "online"]) - len([l for l in lines if l.get("status") == "offline"])' 0
     mv "$events" "$events.old"
     printf 'receive_max: 9\n' >"$folder/config.yaml"
     kill -HUP "$gateway"
@@ -291,10 +291,10 @@ make_cert() { # common name, ec or rsa: server.crt and server.key of that name
 }
 
 # Connects over TLS as a client of that name and says version, suite and the server's common name;
-# with a number of seconds it stays so long.
-over_tls() { # port, client id, seconds
+# with the name of a file it stays until there is one.
+over_tls() { # port, client id, file
     /usr/bin/python3 -c '
-import socket, ssl, sys, time
+import os, socket, ssl, sys, time
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.load_verify_locations(sys.argv[4])
 s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10),
@@ -304,9 +304,10 @@ s.sendall(bytes([16, 12 + len(name), 0, 4]) + b"MQTT\4\2\0\0" + bytes([0, len(na
 connack = s.recv(4)
 names = dict(field[0] for field in s.getpeercert()["subject"])
 print(s.version(), s.cipher()[0], names["commonName"], connack.hex(), flush=True)
-time.sleep(float(sys.argv[3]))
+while sys.argv[3] and not os.path.exists(sys.argv[3]):
+    time.sleep(0.02)
 s.sendall(b"\xc0\0")
-print(s.recv(2).hex(), flush=True)' "$1" "$2" "${3:-0}" "$folder/ec.crt" 2>&1 | tail -2
+print(s.recv(2).hex(), flush=True)' "$1" "$2" "${3:-}" "$folder/ec.crt" 2>&1 | tail -2
 }
 
 # Connects with openssl in TLS 1.2, by a client id of three letters, and stays for a second.
@@ -319,6 +320,8 @@ connect_by() { # port, client id, options...
 tls_of() { # client id: what the event says of its TLS
     of_events "[l.get('tls') for l in lines if l.get('clientId') == '$1' and l['status'] == 'online'][0]"
 }
+
+says_of_tls() { [ "$(tls_of "$1")" = "$2" ]; } # client id, wanted
 
 tls_listeners() {
     local ports line
@@ -337,7 +340,7 @@ d000'
     await "$last" 10
     check_true 'plain MQTT has no key tls' wait_until 5 events_say \
         "[l.get('tls') for l in lines if l.get('clientId') == 'plain' and l['status'] == 'online']" '[None]'
-    check 'an event says what was agreed on' "$(tls_of new)" \
+    check_true 'an event says what was agreed on' wait_until 5 says_of_tls new \
         "{'version': 'TLS 1.3', 'suite': 'TLS_AES_256_GCM_SHA384', 'resumed': False}"
     connect_by "$old_port" old -cipher AES128-SHA -servername a.example
     check_true 'an old suite is taken where it is wanted' wait_until 5 events_say \
@@ -351,7 +354,7 @@ d000'
 
 tls_reload() {
     local reader
-    over_tls "$port" stays 3 >"$folder/stays.out" &
+    over_tls "$port" stays "$folder/go" >"$folder/stays.out" &
     reader=$!
     children+=("$reader")
     check_true 'a client is there' wait_until 5 devices_have stays
@@ -377,6 +380,7 @@ tls_reload() {
     make_cert rsa rsa
     kill -HUP "$gateway"
     check_true 'SIGHUP reads good files again' wait_until 5 serves third
+    : >"$folder/go"
     await "$reader" 10
     check 'who was there has noticed nothing' "$(cat "$folder/stays.out")" \
         'TLSv1.3 TLS_AES_256_GCM_SHA384 first 20020000

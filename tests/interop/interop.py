@@ -21,7 +21,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
 
 # Whole seconds for things that take a moment; sanitizers are slower.
-PATIENCE_S = float(os.environ.get("INTEROP_PATIENCE_S", "8"))
+PATIENCE_S = float(os.environ.get("INTEROP_PATIENCE_S", "16"))
 WATCHDOG_S = int(os.environ.get("INTEROP_WATCHDOG_S", "110"))
 
 _counts = {"ok": 0, "failed": 0}

@@ -169,7 +169,7 @@ class Tally:
             if got.get("closed_peer", 0) > wanted.get("closed_peer", 0):
                 got["closed_peer"] = wanted["closed_peer"]
             return got == wanted
-        wait_until(is_there, 1)
+        wait_until(is_there)
         self.before = now
         return got
 
@@ -243,12 +243,12 @@ class Device(Client):
         if isinstance(got, str):
             return [got]
         self.refusal = got
-        return [f"connack {got.reason:#x}"] + self.ending(3)
+        return [f"connack {got.reason:#x}"] + self.ending()
 
     def leave(self):
         """DISCONNECT, and the gateway has seen it."""
         self.send(DISCONNECT_PACKET)
-        self.ending(3)
+        self.ending()
         self.close()
 
 

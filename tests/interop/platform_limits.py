@@ -34,7 +34,7 @@ def packet_size(version):
     with device(gateway, version) as one:
         one.send(b"\x30" + varint(262141))
         check(f"1.10: {VERSIONS[version]}: one of 262,145 is refused by its head alone",
-              (one.ending(3), tally.grown(limited_packet=1)),
+              (one.ending(), tally.grown(limited_packet=1)),
               (by_version(version, ["closed"], ["disconnect 0x95", "closed"]), {"limited_packet": 1}))
 
 
@@ -51,13 +51,13 @@ def topic_length(version):
             check(f"1.10: {VERSIONS[version]}: a topic of 128 bytes of {letters}",
                   (len(topic.encode()), one.say(topic)), (128, 0))
             one.send(publish(version, topic.replace("/post", "xx/post"[1:]), b"", 1))
-            check(f"1.10: {VERSIONS[version]}: of 129", (one.ending(3), tally.grown(limited_topic=1)),
+            check(f"1.10: {VERSIONS[version]}: of 129", (one.ending(), tally.grown(limited_topic=1)),
                   (by_version(version, ["closed"], ["disconnect 0x90", "closed"]), {"limited_topic": 1}))
     with device(gateway, version) as one:
         filter_of = one.sys("thing/service/") + "x" * (128 - len(one.sys("thing/service/")))
         check(f"1.10: {VERSIONS[version]}: a filter of 128 bytes", one.subscribe((filter_of, 1)), [1])
         one.send(subscribe(version, (filter_of + "x", 1)))
-        check(f"1.10: {VERSIONS[version]}: of 129", (one.ending(3), tally.grown(limited_topic=1)),
+        check(f"1.10: {VERSIONS[version]}: of 129", (one.ending(), tally.grown(limited_topic=1)),
               (by_version(version, ["closed"], ["disconnect 0x90", "closed"]), {"limited_topic": 1}))
 
 
@@ -129,7 +129,7 @@ def user_properties():
         one.send(subscribe(V5, (one.topic("get"), 1), props=users(("k", "v"))))
         check("4.5: user properties of SUBSCRIBE are taken", one.expect(SUBACK).codes, [1])
         one.send(disconnect(V5, 0, users(("k", "v"))))
-        check("4.5: and of DISCONNECT", one.ending(3), ["closed"])
+        check("4.5: and of DISCONNECT", one.ending(), ["closed"])
 
 
 def request_properties():
@@ -173,7 +173,7 @@ def aliases_in():
         with device(gateway, V5) as one:
             one.send(publish(V5, one.topic(topic) if topic else "", "m", 1, props=prop(35, alias)))
             check(f"4.4: alias {alias}{'' if topic else ' before it was given a topic'}",
-                  (one.ending(3), tally.grown(closed_peer=1)),
+                  (one.ending(), tally.grown(closed_peer=1)),
                   (["disconnect 0x94", "closed"], {"closed_peer": 1}))
 
 
@@ -263,7 +263,7 @@ def over_limit_disconnect():
     gateway.limits(RATE, "over_limit=disconnect")  # while they are there
     for version, one in every.items():
         one.send(b"".join(publish(version, one.topic("update"), str(n)) for n in range(60)))
-        got = one.ending(3)
+        got = one.ending()
         check(f"11: {VERSIONS[version]}: over_limit=disconnect, set while it is there",
               (got[:-1], got[-1] in (CLOSED, RESET), tally.grown(limited_upstream=1)),
               (by_version(version, [], ["disconnect 0x96"]), True, {"limited_upstream": 1}))
@@ -275,7 +275,9 @@ def downstream(version):
     gateway.limits(RATE, "downstream_per_second=2", "connects_per_minute=none")
     with device(gateway, version, pk=RATE) as one:
         one.subscribe((one.topic("get"), 1))
+        began = time.monotonic()
         told = [gateway.publish(one, one.topic("get"), str(n).encode()) for n in range(8)]
+        most = 3 + 2 * (time.monotonic() - began)  # each is a program of its own, and takes its time
         one.send(PINGREQ_PACKET)
         got = []
         while True:
@@ -285,7 +287,7 @@ def downstream(version):
             got.append(packet.payload)
         grown = tally.grown(limited_downstream=8 - len(got))
         check(f"1.10: {VERSIONS[version]}: downstream 2/s: of 8 at QoS 0 at once {len(got)} come, others are dropped",
-              (2 <= len(got) <= 5, told.count("sent"), grown), (True, len(got), {"limited_downstream": 8 - len(got)}))
+              (2 <= len(got) <= most, told.count("sent"), grown), (True, len(got), {"limited_downstream": 8 - len(got)}))
     with device(gateway, version, pk=RATE) as one:
         one.subscribe((one.topic("get"), 1))
         children = [gateway.later("publish", f"{RATE}/{one.name}", "--topic", one.topic("get"), "-q", "1",
@@ -306,7 +308,7 @@ def receive_maximum_of_client():
         one.subscribe((one.topic("get"), 1))
         children = [gateway.later("publish", f"{RATE}/{one.name}", "--topic", one.topic("get"), "-q", "1",
                                   payload=str(n).encode()) for n in range(4)]
-        first = one.messages(4, 1.2, ack=False)
+        first = one.messages(2, ack=False) + one.messages(2, 1.2, ack=False)
         one.send(*(puback(m.packet_id) for m in first))
         rest = one.messages(2)
         check("4.3: the client's Receive Maximum 2 is a window: two come, and two when these are acknowledged",

@@ -41,7 +41,7 @@ def check_witness():
 def ending_of(version, *data):
     with opened(PORT, version) as client:
         client.send(*data)
-        got = client.ending(3)
+        got = client.ending()
         return got
 
 
@@ -189,7 +189,7 @@ def connect_faults():
     for what, version, data, expected in rows:
         with Client(PORT, version) as client:
             client.send(data)
-            check(f"CONNECT, {what}", client.ending(3), expected)
+            check(f"CONNECT, {what}", client.ending(), expected)
 
 
 def not_mqtt():
@@ -201,12 +201,12 @@ def not_mqtt():
     for what, data in rows:
         with Client(PORT) as client:
             client.send(data)
-            got = client.ending(3)
+            got = client.ending()
             check(f"{what} on the port is closed without a word", got[-1] in ("closed", "reset") and
                   len(got) == 1, True)
     context = ssl.create_default_context()
     try:
-        with socket.create_connection(("127.0.0.1", PORT), timeout=3) as plain:
+        with socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE_S) as plain:
             context.wrap_socket(plain, server_hostname="localhost")
         got = "a handshake"
     except (ssl.SSLError, ConnectionError) as error:
@@ -268,7 +268,7 @@ def slow_connect():
     check(f"a CONNECT that drips past the deadline is closed (after {ended} s)",
           ended is not None and 1.4 <= ended <= 3.5, True)
     for what, client, began in clients:
-        got = client.ending(3)
+        got = client.ending()
         check(f"a connection with {what} is closed at the deadline", got, ["closed"])
         client.close()
 
@@ -294,7 +294,7 @@ def pipelined(version, count):
                     check(f"{VERSIONS[version]}: {count} packets behind CONNECT", answer, "answers")
                     return
                 got.append(answer)
-            received = watcher.messages(count, 3)
+            received = watcher.messages(count)
         acks = [p.packet_id for p in got if p.kind == PUBACK]
         check(f"{VERSIONS[version]}: {count} packets behind CONNECT are answered in order",
               ([p.kind for p in got[:2]], acks, [p.payload for p in got if p.kind == PUBLISH]),
@@ -321,9 +321,9 @@ def farewell(version, count, how, behind_subscribe=False, clean=True):
             client.send(stream)
             if how == "shutdown":
                 client.socket.shutdown(socket.SHUT_WR)
-                client.ending(3)
+                client.ending()
             client.close()
-            got = numbers(watcher.messages(count, 0.5))
+            got = numbers(watcher.messages(count, PATIENCE_S if how == "shutdown" else 0.5))
             # closing with unread answers resets: the client's own kernel then drops what it had not sent
             wanted = count if how == "shutdown" else len(got)
             lost += got != list(range(wanted))
@@ -342,7 +342,7 @@ def acks_and_gone(version):
         with opened(PORT, version, name, clean=False, props=expiry) as client:
             client.subscribe((name, 1))
             client.send(DISCONNECT_PACKET)
-            client.ending(3)
+            client.ending()
         with opened(PORT, V311) as publisher:
             publisher.send(*(publish(V311, name, str(n), 1, n) for n in range(1, 101)))
             for _ in range(100):
@@ -370,7 +370,7 @@ def comes_right_back(shards, same_id, farewell_bytes):
         first.close()
         with Client(own.port, V5) as second:
             second.send(connect(V5, f"back-{number}" if same_id else f"next-{number}"))
-            got = second.next(2)
+            got = second.next()
             end = (f"connack {got.reason:#x}" if isinstance(got, Packet) else got,)
             end += tuple(second.ending(0.01)) if isinstance(got, Packet) else ()
             ends[end] = ends.get(end, 0) + 1
