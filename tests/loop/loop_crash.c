@@ -33,8 +33,8 @@
 #define BEHIND_MAX     500u /* messages of which the child has heard nothing yet */
 #define KILL_MS_LEAST  20u
 #define KILL_MS_MOST   150u
-#define IDLE_MS        300 /* nothing comes for so long: perhaps that was all */
-#define VISITS         4u  /* in a round */
+#define IDLE_MS        LOOP_SIZE(500, 1500) /* nothing comes for so long: perhaps that was all */
+#define VISITS         4u                   /* in a round */
 
 /* What is known of a message. */
 #define POSTED       1u

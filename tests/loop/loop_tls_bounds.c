@@ -110,11 +110,13 @@ static void handshakes_that_never_end_are_given_up(void)
         world.server.handshake_timeout_ms = LOOP_SIZE(400, 2000);
         hostile_begin(&world);
         size_t hello_bytes = tls_hello(hello, sizeof hello);
+        uint64_t accepts = tls_stats(&world).accepts;
         hostile_dial(world.port, count);
         for (unsigned i = 0; i < count; i++) {
             const size_t said[] = {1, 5, 6, hello_bytes / 2, hello_bytes};
             CU_ASSERT(loop_send(hostile_raws[i], hello, said[i % 5]));
         }
+        LOOP_WAIT(tls_stats(&world).accepts == accepts + count);
         uint64_t until_ms = loop_now_ms() + loop_patience_ms();
         while (tls_stats(&world).connections_now > 0 && loop_now_ms() < until_ms) {
             for (unsigned i = 3; i < count; i += 5) {
@@ -259,7 +261,10 @@ static void a_storm_over_the_rate_gets_through_later(void)
         struct tls_peer_options options = tls_client(world.port);
         for (unsigned i = 0; i < COUNT; i++) {
             tls_wire_open(&wires[i], &options);
-            CU_ASSERT(tls_wire_step(&wires[i]) && tls_wire_say(&wires[i]));
+            CU_ASSERT(tls_wire_step(&wires[i]));
+        }
+        for (unsigned i = 0; i < COUNT; i++) { /* all at once, however slow we are ourselves */
+            CU_ASSERT(tls_wire_say(&wires[i]));
         }
         for (unsigned i = 0; i < COUNT; i++) {
             CU_ASSERT(tls_wire_hear(&wires[i]) && tls_wire_handshake(&wires[i]));

@@ -18,7 +18,7 @@
 
 #define PATIENCE_MS       (LOOP_SANITIZED ? 90000u : 30000u)
 #define PATIENCE_GONE_MS  500u
-#define DRAIN_MS          5000u
+#define DRAIN_MS          (LOOP_SANITIZED ? 45000u : 15000u) /* over as soon as all is done */
 #define FIXED_PORT_FIRST  20000u
 #define FIXED_PORTS_COUNT 10000u
 
