@@ -709,7 +709,7 @@ static void api_starts_and_stops_twenty_times_and_keeps_nothing(void)
         }
     }
     LOOP_EQUAL(loop_files(), files);
-    LOOP_EQUAL(loop_threads(), threads);
+    LOOP_WAIT(loop_threads() <= threads); /* the system may count one for a moment after its end */
 }
 
 static void api_stops_either_side_while_clients_connect(void)
@@ -786,6 +786,8 @@ static void api_stops_twice_and_closes_what_never_started(void)
     char error[256];
 
     loop_begin();
+    gateway = loop_gateway(2); /* a first one, for what the process itself keeps */
+    loop_gateway_end(gateway);
     unsigned files = loop_files();
     unsigned threads = loop_threads();
     gateway = loop_gateway(2);
@@ -820,7 +822,7 @@ static void api_stops_twice_and_closes_what_never_started(void)
     fmx_fleet_stop(fleet);
     fmx_fleet_close(fleet);
     LOOP_EQUAL(loop_files(), files);
-    LOOP_EQUAL(loop_threads(), threads);
+    LOOP_WAIT(loop_threads() <= threads);
 }
 
 static const struct fmx_test_case cases[] = {

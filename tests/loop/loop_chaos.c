@@ -326,7 +326,7 @@ static void flood_paused_readers(const struct flood *flood)
         LOOP_WAIT(loop_stats(gateway).turns > stats.turns + 10);
     } while (!has_reached_the_bound(&stats, flood) && loop_patience_ms() > 1000);
     if (flood->qos == 0 || !flood->clean) {
-        LOOP_EQUAL(loop_stats(gateway).sessions_now, PAUSED + WITNESSES + 4);
+        LOOP_WAIT(loop_stats(gateway).sessions_now == PAUSED + WITNESSES + 4);
         for (unsigned i = 0; i < PAUSED; i++) {
             read_on(peers[i], 500);
         }
@@ -341,7 +341,7 @@ static void flood_paused_readers(const struct flood *flood)
     }
     hear_witnesses(witnesses);
     loop_expect_empty(gateway);
-    LOOP_EQUAL(loop_stats(gateway).parked_now, flood->clean ? 0 : PAUSED);
+    LOOP_WAIT(loop_stats(gateway).parked_now == (flood->clean ? 0 : PAUSED));
     CU_ASSERT(loop_stats(gateway).stored_now <= PAUSED * 300u);
     loop_gateway_end(gateway);
 }
@@ -412,7 +412,7 @@ static void chaos_of_silent_connections_ends_at_the_deadline(void)
 
     loop_begin();
     loop_gateway_options(&options, 2);
-    options.connect_timeout_ms = 500;
+    options.connect_timeout_ms = LOOP_SIZE(1000, 3000); /* enough for the witnesses */
     struct fmx_gateway *gateway = loop_gateway_start(&options);
     uint16_t port = fmx_gateway_port(gateway, 0);
     struct fmx_fleet *witnesses = call_witnesses(port);
@@ -420,6 +420,7 @@ static void chaos_of_silent_connections_ends_at_the_deadline(void)
         fds[i] = loop_dial(port, 0);
         (void)loop_send(fds[i], begin, i % (sizeof begin + 1)); /* nothing, or some of CONNECT */
     }
+    LOOP_WAIT(loop_stats(gateway).accepts == count + WITNESSES);
     /* a byte now and then does not buy time */
     uint64_t until_ms = loop_now_ms() + loop_patience_ms();
     while (loop_stats(gateway).connections_now > WITNESSES && loop_now_ms() < until_ms) {

@@ -351,6 +351,7 @@ static void answers_over_the_bound_are_counted_and_not_given(void)
     for (unsigned i = 0; i < 200; i++) {
         call(caller, SYSTEM_FORM, i % 10 + 1, i, fmx_slice_of("x"));
     }
+    LOOP_WAIT(loop_look(fleet).counters.calls_over_bound == 200 - bound);
     LOOP_WAIT(loop_look(fleet).counters.calls_received == 200);
     LOOP_EQUAL(loop_look(fleet).counters.calls_over_bound, 200 - bound);
     LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 0);
@@ -362,8 +363,9 @@ static void answers_over_the_bound_are_counted_and_not_given(void)
 
 static void calls_of_a_gone_connection_are_forgotten(void)
 {
+    const uint32_t delay_ms = LOOP_SIZE(1000, 3000); /* the gateway is gone by then */
     const struct fmx_fleet_calls later = {
-        .answer = FMX_FLEET_ANSWER_ECHO, .delay_ms = 300, .pending_max = 100};
+        .answer = FMX_FLEET_ANSWER_ECHO, .delay_ms = delay_ms, .pending_max = 100};
     struct diary *diary = diary_open();
     struct fmx_gateway *gateway = gateway_with(diary);
     struct fmx_fleet *fleet = callees(gateway, FMX_MQTT_50, &later, 1);
@@ -375,7 +377,7 @@ static void calls_of_a_gone_connection_are_forgotten(void)
     fmx_gateway_caller_close(caller);
     loop_gateway_end(gateway);
     LOOP_WAIT(loop_look(fleet).counters.clients_lost == 1);
-    loop_pause_ms(400);
+    loop_pause_ms(delay_ms + 100);
     LOOP_EQUAL(loop_look(fleet).counters.calls_answered, 0);
     loop_fleet_end(fleet);
 }
@@ -584,9 +586,9 @@ static struct fmx_fleet *registering(struct server *server, enum fmx_fleet_regis
 
 static void server_end(struct server *server, struct fmx_fleet *fleet)
 {
+    LOOP_WAIT(loop_look(fleet).counters.connects_ok == 1);
     LOOP_WAIT(loop_look(fleet).counters.clients_open == 1);
     LOOP_EQUAL(loop_look(fleet).counters.registrations_ok, 1);
-    LOOP_EQUAL(loop_look(fleet).counters.connects_ok, 1);
     LOOP_EQUAL(loop_look(fleet).causes_count, 0);
     close(server->listener);
     fmx_fleet_stop(fleet);

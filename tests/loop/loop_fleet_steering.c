@@ -173,7 +173,7 @@ static void run_whose_server_is_gone_ends(void)
     world.groups[0].reconnect_min_ms = world.groups[1].reconnect_min_ms = 3600000;
     world.plan.drain_ms = 600000;
     (void)add_ramp(2000);
-    (void)add_stage(FMX_FLEET_HOLD, 1500);
+    (void)add_stage(FMX_FLEET_HOLD, LOOP_SIZE(3000, 5000)); /* longer than the server */
     struct fmx_fleet *fleet = start();
     LOOP_WAIT(loop_look(fleet).counters.publishes_sent > CLIENTS);
     loop_gateway_end(world.gateway);
@@ -215,6 +215,16 @@ static void pause_before_a_decided_end_only_moves_it(void)
     end(fleet);
 }
 
+/* Nobody leaves while the shards look at their clocks so many times. */
+static bool nobody_leaves(const struct fmx_fleet *fleet, unsigned looks)
+{
+    uint64_t left = loop_look(fleet).counters.leaves;
+    uint64_t seen = loop_latency(fleet, FMX_FLEET_DRIFT).count;
+
+    LOOP_WAIT(loop_latency(fleet, FMX_FLEET_DRIFT).count >= seen + looks);
+    return loop_look(fleet).counters.leaves == left;
+}
+
 static void storm_stands_still_while_paused(void)
 {
     begin();
@@ -225,10 +235,8 @@ static void storm_stands_still_while_paused(void)
     LOOP_WAIT(loop_look(fleet).counters.leaves > 5);
     LOOP_EQUAL(fmx_fleet_pause(fleet, true), FMX_OK);
     LOOP_WAIT(loop_look(fleet).is_paused);
-    loop_pause_ms(100);
-    uint64_t before = loop_look(fleet).counters.leaves;
-    loop_pause_ms(500);
-    LOOP_EQUAL(loop_look(fleet).counters.leaves, before);
+    LOOP_WAIT(nobody_leaves(fleet, 20)); /* whose turn came before does */
+    CU_ASSERT(nobody_leaves(fleet, 50));
     LOOP_EQUAL(fmx_fleet_pause(fleet, false), FMX_OK);
     LOOP_WAIT(loop_look(fleet).finished);
     LOOP_EQUAL(loop_look(fleet).counters.leaves, 2 * CLIENTS);
@@ -327,8 +335,8 @@ static void who_finds_no_session_fails(void)
     world.plan.mux.shards_count = 1;
     world.groups[0].clients_count = clients;
     world.groups[0].publishes_count = 0;
-    world.groups[0].client_id = ""; /* nobody is taken over */
-    world.groups[0].connect_timeout_ms = 500;
+    world.groups[0].client_id = "";                             /* nobody is taken over */
+    world.groups[0].connect_timeout_ms = LOOP_SIZE(1000, 4000); /* enough for who finds one */
     (void)add_ramp(0);
     (void)add_stage(FMX_FLEET_HOLD, 0);
     struct fmx_fleet *fleet = start();

@@ -408,6 +408,7 @@ static void sessions_outlive_refused_connects(void)
 
     begin(FEW);
     snprintf(listen, sizeof listen, "mqtts://127.0.0.1:%u", port);
+    world.options.mux.shards_count = 1; /* two do not end at one instant: the other lets one in */
     world.options.listen = listens;
     world.server.ticket_keys = path_of("tickets");
     world.plan.group.reconnect_min_ms = 1;
@@ -431,6 +432,7 @@ static void a_session_that_a_server_has_answered_is_not_offered_again(void)
 
     begin(1);
     snprintf(listen, sizeof listen, "mqtts://127.0.0.1:%u", port);
+    world.options.mux.shards_count = 1; /* as above */
     world.options.listen = listens;
     world.server.ticket_keys = path_of("tickets");
     world.plan.group.reconnect_min_ms = 1;
@@ -691,7 +693,7 @@ static void a_server_that_says_nothing_is_given_up(void)
     struct fmx_fleet *fleet = loop_fleet(&world.plan, port);
     LOOP_WAIT(loop_look(fleet).counters.clients_failed == 1);
     LOOP_EQUAL(loop_look(fleet).causes_count, 1);
-    LOOP_EQUAL(loop_look(fleet).stats.tls_unfinished_now, 0);
+    LOOP_WAIT(loop_look(fleet).stats.tls_unfinished_now == 0);
     loop_fleet_end(fleet);
     close(listener);
 }
