@@ -21,6 +21,7 @@
 #define DRAIN_MS          (LOOP_SANITIZED ? 45000u : 15000u) /* over as soon as all is done */
 #define FIXED_PORT_FIRST  20000u
 #define FIXED_PORTS_COUNT 10000u
+#define FIXED_PORTS_STEP  101u /* between two tests that run at once */
 
 static bool patience_is_gone;
 
@@ -278,7 +279,7 @@ static bool port_is_free(uint16_t port)
 
 uint16_t loop_fixed_port(void)
 {
-    uint32_t first = (uint32_t)getpid() % FIXED_PORTS_COUNT;
+    uint32_t first = (uint32_t)getpid() * FIXED_PORTS_STEP % FIXED_PORTS_COUNT;
 
     for (uint32_t i = 0; i < FIXED_PORTS_COUNT; i++) {
         uint16_t port = (uint16_t)(FIXED_PORT_FIRST + (first + i) % FIXED_PORTS_COUNT);
