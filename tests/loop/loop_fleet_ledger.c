@@ -63,6 +63,7 @@ static void prepare(const struct mitm_plan *plan)
     fmx_fleet_plan_init(&world.plan);
     world.plan.mux.shards_count = 2;
     world.plan.mux.log_level = FMX_LOG_ERROR;
+    world.plan.drain_ms = LOOP_DRAIN_MS;
     world.plan.groups = world.groups;
     world.plan.groups_count = 2;
     world.plan.stages = world.stages;
@@ -152,6 +153,7 @@ static void what_comes_at_qos_0_while_one_is_away_is_not_lost(void)
     CU_ASSERT_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
     LOOP_WAIT(loop_look(fleet).counters.connects_ok == 3 * PAIRS);
     LOOP_WAIT(loop_look(fleet).finished);
+    LOOP_WAIT(loop_stats(world.gateway).publishes_in_qos0 == PAIRS * MESSAGES);
     fmx_fleet_stop(fleet);
     struct fmx_fleet_counters seen = loop_look(fleet).counters;
     LOOP_EQUAL(seen.publishes_sent, PAIRS * MESSAGES);

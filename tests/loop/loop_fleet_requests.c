@@ -118,6 +118,7 @@ static void begin(uint8_t qos, uint32_t shards_count)
     fmx_fleet_plan_init(&world.plan);
     world.plan.mux.log = say;
     world.plan.mux.shards_count = shards_count;
+    world.plan.drain_ms = LOOP_DRAIN_MS;
     world.plan.groups = world.groups;
     world.plan.groups_count = 2;
     for (size_t i = 0; i < 2; i++) {

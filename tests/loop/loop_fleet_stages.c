@@ -73,6 +73,7 @@ static void begin(uint32_t shards_count)
     fmx_fleet_plan_init(&world.plan);
     world.plan.mux.shards_count = shards_count;
     world.plan.mux.log_level = FMX_LOG_ERROR;
+    world.plan.drain_ms = LOOP_DRAIN_MS;
     world.plan.groups = world.groups;
     world.plan.groups_count = 2;
     world.plan.stages = world.stages;

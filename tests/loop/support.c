@@ -18,7 +18,6 @@
 
 #define PATIENCE_MS       (LOOP_SANITIZED ? 90000u : 30000u)
 #define PATIENCE_GONE_MS  500u
-#define DRAIN_MS          (LOOP_SANITIZED ? 45000u : 15000u) /* over as soon as all is done */
 #define FIXED_PORT_FIRST  20000u
 #define FIXED_PORTS_COUNT 10000u
 #define FIXED_PORTS_STEP  101u /* between two tests that run at once */
@@ -139,7 +138,7 @@ void loop_expect_empty(const struct fmx_gateway *gateway)
 
 void loop_gateway_end(struct fmx_gateway *gateway)
 {
-    fmx_gateway_stop(gateway, DRAIN_MS);
+    fmx_gateway_stop(gateway, LOOP_DRAIN_MS);
     LOOP_EQUAL(loop_stats(gateway).sessions_now, 0);
     LOOP_EQUAL(loop_stats(gateway).connections_now, 0);
     fmx_gateway_close(gateway);
@@ -158,7 +157,7 @@ void loop_plan(struct loop_plan *plan, uint32_t clients_count, const char *clien
     plan->group.client_id = client_id != NULL ? client_id : plan->group.client_id;
     plan->group.connect_timeout_ms = 60000;
     plan->group.reconnect_min_ms = 0;
-    plan->whole.drain_ms = DRAIN_MS;
+    plan->whole.drain_ms = LOOP_DRAIN_MS;
 }
 
 static void join_subscribes(struct loop_plan *plan)

@@ -30,6 +30,9 @@
 
 #define LOOP_MS_NS 1000000ull
 
+/* What a fleet or a gateway may take to end: it ends as soon as all is done. */
+#define LOOP_DRAIN_MS LOOP_SIZE(15000u, 45000u)
+
 /* ── waiting ── */
 
 uint64_t loop_now_ms(void);
