@@ -133,7 +133,7 @@ check_has '--save says how to run it' "$(cat err)" 'saved.yaml --shard 1/2'
 # ── a run that is cut short ──
 
 begin() { # a run against nobody whose first retries never end
-    rm -f cut.*
+    rm -f cut.* err # so that what is in it is this run's
     "$command" fleet conn -p 1 -c 3 -R 0 --reconnect fixed:1s --plain --json cut.json --csv cut.csv \
         --html cut.html --hashes cut.hashes >out 2>err &
     last=$!
