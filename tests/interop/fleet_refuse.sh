@@ -129,6 +129,22 @@ refuses 'devices without secrets' 'nothing says what' conn -c 1 --product pk
 check '--save: exit status' $? 0
 check_has '--save says that --shard is not saved' "$(cat err)" 'not saved; give it to run'
 check_has '--save says how to run it' "$(cat err)" 'saved.yaml --shard 1/2'
+cp saved.yaml before.yaml
+timeout 60 "$command" fleet conn -c 4 --shard 1/2 --save - >out 2>err
+check '--save -: what is on standard output' "$? $(cat out)" "0 $(cat before.yaml)"
+check_has '--save -: no file is named' "$(wc -l <err) $(cat err)" '1 fleetmux fleet: --shard is of'
+chmod 644 saved.yaml
+timeout 60 "$command" fleet conn -c 5 -P secret --save saved.yaml >out 2>err
+check '--save over a file: only its owner reads it' "$? $(stat -c %a saved.yaml)" '0 600'
+cp saved.yaml before.yaml
+said=$( # by a pipe, which has no such limit
+    ulimit -f 0
+    trap '' XFSZ
+    exec "$command" fleet conn -c 6 --save saved.yaml 2>&1
+)
+check_has '--save that comes to no end' "$? $said" \
+    "1 fleetmux fleet conn: option '--save': 'saved.yaml' could not be written whole: File too large"
+check '--save that comes to no end leaves what was there' "$(cat saved.yaml)" "$(cat before.yaml)"
 
 # ── a run that is cut short ──
 

@@ -6,12 +6,10 @@
 #include "tests/support/run.h"
 #include "tests/support/temporary.h"
 #include "tools/fleetmux/result_columns.h"
-#include "tools/fleetmux/result_file.h"
 #include "tools/fleetmux/result_html.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ERROR_BYTES 768
@@ -787,47 +785,6 @@ static void what_cannot_be_written_is_said(void)
     result_close(result);
 }
 
-static void a_file_is_there_when_it_is_whole(void)
-{
-    struct path path = path_of("whole.txt");
-    struct stat facts;
-
-    FILE *file = result_file_open(path.text, error, sizeof(error));
-    CU_ASSERT_FATAL(file != NULL);
-    fputs("new", file);
-    fflush(file);
-    CU_ASSERT(stat(path.text, &facts) != 0);
-    CU_ASSERT(result_file_close(file, path.text, error, sizeof(error)));
-    CU_ASSERT(chmod(path.text, 0640) == 0);
-    file = result_file_open(path.text, error, sizeof(error));
-    CU_ASSERT_FATAL(file != NULL);
-    fputs("half", file);
-    fflush(file);
-    result_file_abandon(file, path.text);
-    char *text = content_of(path.text, NULL);
-    CU_ASSERT_STRING_EQUAL(text, "new");
-    free(text);
-    file = result_file_open(path.text, error, sizeof(error));
-    CU_ASSERT_FATAL(file != NULL);
-    fputs("newer", file);
-    CU_ASSERT(result_file_close(file, path.text, error, sizeof(error)));
-    text = content_of(path.text, NULL);
-    CU_ASSERT_STRING_EQUAL(text, "newer");
-    free(text);
-    CU_ASSERT(stat(path.text, &facts) == 0 && (facts.st_mode & 07777) == 0640);
-
-    struct path link = path_of("link.txt"); /* what is no plain file stays what it is */
-    CU_ASSERT(symlink(path.text, link.text) == 0);
-    file = result_file_open(link.text, error, sizeof(error));
-    CU_ASSERT_FATAL(file != NULL);
-    fputs("by the link", file);
-    CU_ASSERT(result_file_close(file, link.text, error, sizeof(error)));
-    text = content_of(path.text, NULL);
-    CU_ASSERT_STRING_EQUAL(text, "by the link");
-    free(text);
-    CU_ASSERT(lstat(link.text, &facts) == 0 && S_ISLNK(facts.st_mode));
-}
-
 static void rates_are_of_the_seconds_in_which_something_grew(void)
 {
     const size_t sent = offsetof(struct fmx_fleet_counters, publishes_sent);
@@ -864,7 +821,6 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(what_people_have_named_is_escaped),
     FMX_TEST_CASE(a_page_of_an_hour_stays_small),
     FMX_TEST_CASE(what_cannot_be_written_is_said),
-    FMX_TEST_CASE(a_file_is_there_when_it_is_whole),
     FMX_TEST_CASE(rates_are_of_the_seconds_in_which_something_grew),
 };
 
@@ -872,8 +828,7 @@ static void remove_files(void)
 {
     static const char *const names[] = {"first.json", "second.json", "wide.json",    "part.json",
                                         "bad.json",   "sound.json",  "mutated.json", "rows.csv",
-                                        "puback.hdr", "page.html",   "hour.html",    "older.json",
-                                        "whole.txt",  "link.txt"};
+                                        "puback.hdr", "page.html",   "hour.html",    "older.json"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(path_of(names[i]).text);

@@ -210,9 +210,11 @@ static int save(const char *verb)
     if (settings.shard != NULL) {
         fprintf(stderr, "fleetmux fleet: --shard is of a process and not saved; give it to run\n");
     }
-    fprintf(stderr, "saved; run it with 'fleetmux fleet run %s%s%s'\n", settings.save_file,
-            settings.shard != NULL ? " --shard " : "",
-            settings.shard != NULL ? settings.shard : "");
+    if (strcmp(settings.save_file, "-") != 0) {
+        fprintf(stderr, "saved; run it with 'fleetmux fleet run %s%s%s'\n", settings.save_file,
+                settings.shard != NULL ? " --shard " : "",
+                settings.shard != NULL ? settings.shard : "");
+    }
     return EXIT_PASS;
 }
 

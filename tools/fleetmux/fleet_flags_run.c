@@ -85,7 +85,7 @@ static const struct flag rows[] = {
      AT(save_file),
      .argument = "FILE",
      .group = "Run",
-     .help = "write all this as a scenario there, with its secrets, and end"},
+     .help = "write all this as a scenario there, with its secrets, and end; - is standard output"},
     {.name = "force",
      .kind = FLAG_SWITCH,
      AT(is_forced),

@@ -9,11 +9,10 @@
  * Not here:       reading and writing YAML: scenario.h
  */
 #include "tools/fleetmux/fleet.h"
+#include "tools/fleetmux/result_file.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static struct scenario *scenario;
 
@@ -105,21 +104,20 @@ bool fleet_run_make(struct fleet_settings *settings, struct flag_set *set)
 
 /* ── --save ── */
 
+/* Secrets are nobody else's. */
 static bool write_text(const char *path, const char *text, struct flag_set *set)
 {
-    mode_t others = umask(077); /* secrets are nobody else's */
-    FILE *out = fopen(path, "we");
+    char words[FLAG_ERROR_BYTES - 32] = "";
+    FILE *out = result_file_open_secret(path, words, sizeof(words));
 
-    umask(others);
-    bool is_good = out != NULL && fputs(text, out) >= 0;
-    if (out != NULL && fclose(out) != 0) {
-        is_good = false;
+    if (out != NULL) {
+        fputs(text, out);
+        if (result_file_close(out, path, words, sizeof(words))) {
+            return true;
+        }
     }
-    if (!is_good) {
-        snprintf(set->error, sizeof(set->error), "option '--save': '%.200s' cannot be written: %s",
-                 path, strerror(errno));
-    }
-    return is_good;
+    snprintf(set->error, sizeof(set->error), "option '--save': %s", words);
+    return false;
 }
 
 bool fleet_run_save(const struct fleet_settings *settings, struct flag_set *set)

@@ -5,8 +5,9 @@
  *                 answer. Whoever reads a result must not find half of one, so it is written
  *                 beside its place, as PATH.PID.part, and renamed at the end; what is no plain file
  *                 (/dev/stdout, a pipe), and where a folder takes no new file, it is written at
- *                 once. What people have named (groups, scenarios, command lines) may hold any
- *                 bytes; what is written is UTF-8
+ *                 once. Where a part fails for another reason (a full disk, too many files) so
+ *                 would the file, and what it held would be gone. What people have named (groups,
+ *                 scenarios, command lines) may hold any bytes; what is written is UTF-8
  * Threads:        one
  */
 #include "tools/fleetmux/result_file.h"
@@ -19,7 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PART_BYTES (PATH_MAX + 32)
+#define PART_BYTES  (PATH_MAX + 32)
+#define NEW_MODE    0666u /* less the umask */
+#define SECRET_MODE 0600u
 
 /* Where it is written until it is whole. */
 static void name_part(const char *path, char out_name[PART_BYTES])
@@ -34,41 +37,86 @@ static bool is_plain(const char *path, const struct stat *facts)
            access(path, W_OK) == 0;
 }
 
-/* NULL: `path` itself is to be written. A file keeps its mode. */
-static FILE *open_part(const char *path)
+/* NULL: errno says why. */
+static FILE *open_part(const char *path, bool has_mode, mode_t mode)
 {
     char name[PART_BYTES];
-    struct stat before;
-    bool is_there = lstat(path, &before) == 0;
 
-    if (is_there && !is_plain(path, &before)) {
-        return NULL;
-    }
     name_part(path, name);
     (void)unlink(name); /* of a process that has died with this number */
-    int part = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int part = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (part < 0) {
         return NULL;
     }
-    FILE *file = !is_there || fchmod(part, before.st_mode & 07777) == 0 ? fdopen(part, "w") : NULL;
+    FILE *file = !has_mode || fchmod(part, mode) == 0 ? fdopen(part, "w") : NULL;
     if (file == NULL) {
+        int number = errno;
         close(part);
         unlink(name);
+        errno = number;
+    }
+    return file;
+}
+
+/* NULL: errno says why. A file keeps its mode, but for one with secrets. */
+static FILE *open_at_once(const char *path, bool has_secrets)
+{
+    struct stat facts;
+    int file =
+        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, has_secrets ? SECRET_MODE : NEW_MODE);
+
+    if (file < 0) {
+        return NULL;
+    }
+    if (has_secrets && fstat(file, &facts) == 0 && S_ISREG(facts.st_mode)) {
+        (void)fchmod(file, SECRET_MODE); /* of another user's file it is that user's choice */
+    }
+    FILE *opened = fdopen(file, "w");
+    if (opened == NULL) {
+        close(file);
+    }
+    return opened;
+}
+
+/* Is there no room for a part where there may be some for the file? */
+static bool is_of_the_folder(int number)
+{
+    return number == EACCES || number == EPERM || number == EROFS || number == ENAMETOOLONG;
+}
+
+static FILE *open_any(const char *path, bool has_secrets)
+{
+    struct stat before;
+    bool is_there = lstat(path, &before) == 0;
+    mode_t mode = has_secrets ? SECRET_MODE : is_there ? before.st_mode & 07777 : NEW_MODE;
+
+    if (!is_there || is_plain(path, &before)) {
+        FILE *file = open_part(path, is_there || has_secrets, mode);
+        if (file != NULL || !is_of_the_folder(errno)) {
+            return file;
+        }
+    }
+    return open_at_once(path, has_secrets);
+}
+
+static FILE *open_or_say(const char *path, bool has_secrets, char *error, size_t error_bytes)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdout : open_any(path, has_secrets);
+
+    if (file == NULL) {
+        snprintf(error, error_bytes, "'%.200s' cannot be written: %s", path, strerror(errno));
     }
     return file;
 }
 
 FILE *result_file_open(const char *path, char *error, size_t error_bytes)
 {
-    if (strcmp(path, "-") == 0) {
-        return stdout;
-    }
-    FILE *file = open_part(path);
-    file = file != NULL ? file : fopen(path, "we");
-    if (file == NULL) {
-        snprintf(error, error_bytes, "'%.200s' cannot be written: %s", path, strerror(errno));
-    }
-    return file;
+    return open_or_say(path, false, error, error_bytes);
+}
+
+FILE *result_file_open_secret(const char *path, char *error, size_t error_bytes)
+{
+    return open_or_say(path, true, error, error_bytes);
 }
 
 /* Was it opened as a part of `path`? */

@@ -11,6 +11,9 @@
 /* NULL: error says why. */
 FILE *result_file_open(const char *path, char *error, size_t error_bytes);
 
+/* The same of a file that only its owner may read, whatever it was before. */
+FILE *result_file_open_secret(const char *path, char *error, size_t error_bytes);
+
 /* Only now a plain file is at `path`. False: not all of it could be written, and there is what was
  * there before. */
 bool result_file_close(FILE *file, const char *path, char *error, size_t error_bytes);
