@@ -43,6 +43,7 @@ done
 scenario() { # name, text of the second group
     printf 'groups:\n- clients: 1\n- name: cars\n  clients: 2\n  %b\n' "$2" >"$1.yaml"
 }
+scenario sound 'client_id: "car_%i"'
 scenario ca 'tls:\n    cafile: gone.pem'
 scenario cert 'tls: {insecure: true, cert: bad.pem, key: gone.key}'
 scenario each 'tls: {insecure: true, cert: "%i.crt", key: "%i.key"}'
@@ -108,11 +109,30 @@ cp part-1.json again.json
 refuses_report 'a part twice, to merge' 'are the same: part 1 of 3' part-{1,2,3}.json again.json \
     --merge whole.json
 check 'what was refused has left no file' "$(ls whole.json 2>/dev/null)" ''
+for option in html csv hdr merge; do
+    refuses_report "--$option over a result" "option '--$option': './part-2.json' is one of the results" \
+        part-{1,2,3}.json "--$option" ./part-2.json
+done
+check 'which stays what it was' "$(head -c 1 part-2.json)" '{'
+refuses_report 'two outputs in one file' "options '--html' and '--csv' name the same file" \
+    part-{1,2,3}.json --html x --csv ./x
 
 grep -v '"publishes_sent"' part-1.json >cut.json
 refuses_report 'a counter less' "publishes_sent': is missing; a whole number is expected" cut.json
 sed 's/"seed": [0-9]*/"seed": 18446744073709551616/' part-1.json >large.json
 refuses_report 'a number of more than 64 bits' "behind 'seed'; 0 to 18446744073709551615" large.json
+
+# ── files of results ──
+
+refuses 'two results in one file' "options '--json' and '--html' name the same file" \
+    conn -c 1 --json x.json --html ./x.json
+refuses 'a folder for a result' "option '--csv': '.' cannot be written: Is a directory" \
+    conn -c 1 --csv .
+for kind in run check; do
+    refuses "$kind: a result in the place of its scenario" \
+        "option '--json': './sound.yaml' is the scenario that is run" "$kind" sound.yaml \
+        --json ./sound.yaml
+done
 
 # ── words ──
 

@@ -5,6 +5,9 @@
 #include "tests/support/temporary.h"
 #include "tools/fleetmux/result_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -159,18 +162,70 @@ static void only_its_owner_reads_a_file_with_secrets(void)
     CU_ASSERT_EQUAL(mode_of(path.text), 0600);
 }
 
+/* Who reads from a pipe is told of no writer before there is one. */
+static void a_look_ahead_changes_nothing(void)
+{
+    struct path fifo = path_of("fifo"), path = path_of("plain.txt"), none = path_of("none.txt"),
+                link = path_of("dangling.txt");
+    struct stat facts;
+
+    CU_ASSERT_FATAL(mkfifo(fifo.text, 0600) == 0 && symlink(none.text, link.text) == 0);
+    int reader = open(fifo.text, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CU_ASSERT_FATAL(reader >= 0);
+    CU_ASSERT(result_file_may_open(fifo.text));
+    struct pollfd events = {.fd = reader, .events = POLLIN};
+    CU_ASSERT_EQUAL(poll(&events, 1, 0), 0); /* POLLHUP: somebody has come and gone */
+    close(reader);
+
+    put(path.text, "old", 0644);
+    CU_ASSERT(result_file_may_open(path.text));
+    check_text(path.text, "old");
+    CU_ASSERT(result_file_may_open(none.text));
+    CU_ASSERT(access(none.text, F_OK) != 0);
+    CU_ASSERT(result_file_may_open(link.text));
+    CU_ASSERT(access(none.text, F_OK) != 0);
+    CU_ASSERT(lstat(link.text, &facts) == 0 && S_ISLNK(facts.st_mode));
+    CU_ASSERT(result_file_may_open("-") && access("-", F_OK) != 0);
+
+    CU_ASSERT(!result_file_may_open(folder) && errno == EISDIR);
+    CU_ASSERT(!result_file_may_open("/nowhere/file") && errno == ENOENT);
+}
+
+static void one_file_is_known_by_any_of_its_names(void)
+{
+    struct path path = path_of("plain.txt"), dotted = path_of("./plain.txt"),
+                link = path_of("link.txt"), none = path_of("none.txt"),
+                none_dotted = path_of("./none.txt");
+
+    put(path.text, "old", 0644);
+    unlink(link.text);
+    CU_ASSERT(symlink(path.text, link.text) == 0);
+    CU_ASSERT(result_file_is_same(path.text, path.text));
+    CU_ASSERT(result_file_is_same(path.text, dotted.text));
+    CU_ASSERT(result_file_is_same(path.text, link.text));
+    CU_ASSERT(result_file_is_same(none.text, none_dotted.text));
+    CU_ASSERT(result_file_is_same("-", "-"));
+    CU_ASSERT_FALSE(result_file_is_same(path.text, none.text));
+    CU_ASSERT_FALSE(result_file_is_same("-", path.text));
+    CU_ASSERT_FALSE(result_file_is_same("/nowhere/none.txt", none.text));
+    CU_ASSERT_FALSE(result_file_is_same("/dev/null", "/dev/null")); /* which takes all */
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_file_is_there_when_it_is_whole),
     FMX_TEST_CASE(what_is_no_plain_file_stays_what_it_is),
     FMX_TEST_CASE(what_is_there_stays_when_no_part_can_be_made),
     FMX_TEST_CASE(a_name_with_no_room_for_that_of_a_part_is_written_at_once),
     FMX_TEST_CASE(only_its_owner_reads_a_file_with_secrets),
+    FMX_TEST_CASE(a_look_ahead_changes_nothing),
+    FMX_TEST_CASE(one_file_is_known_by_any_of_its_names),
 };
 
 static void remove_files(void)
 {
-    static const char *const names[] = {"whole.txt", "plain.txt",  "link.txt",
-                                        "kept.txt",  "secret.txt", "secret_link.txt"};
+    static const char *const names[] = {"whole.txt", "plain.txt",   "link.txt",
+                                        "kept.txt",  "secret.txt",  "secret_link.txt",
+                                        "fifo",      "dangling.txt"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(path_of(names[i]).text);

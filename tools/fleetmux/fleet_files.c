@@ -14,8 +14,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct file {
     const char *option;
@@ -50,20 +48,33 @@ bool fleet_files_use_stdout(const struct fleet_settings *settings)
     return is_used;
 }
 
-/* Without a change to what is there, or is not. */
-static bool can_write(const char *path)
+/* False: error says why `files[i]` cannot be written, or would take what another one holds. */
+static bool check_file(const struct fleet_settings *settings, const struct file *files, size_t i,
+                       char *error, size_t error_bytes)
 {
-    struct stat before;
-    bool is_new = !is_stdout(path) && lstat(path, &before) != 0;
-    FILE *file = is_stdout(path) ? NULL : fopen(path, "ae");
+    const struct file *file = &files[i];
 
-    if (file != NULL) {
-        fclose(file);
-        if (is_new) {
-            unlink(path);
+    if (!result_file_may_open(file->path)) {
+        snprintf(error, error_bytes, "option '%s': '%.300s' cannot be written: %s", file->option,
+                 file->path, strerror(errno));
+        return false;
+    }
+    if (settings->scenario_file != NULL &&
+        result_file_is_same(file->path, settings->scenario_file)) {
+        snprintf(error, error_bytes,
+                 "option '%s': '%.300s' is the scenario that is run; name another file",
+                 file->option, file->path);
+        return false;
+    }
+    for (size_t j = 0; j < i; j++) {
+        if (files[j].path != NULL && result_file_is_same(file->path, files[j].path)) {
+            snprintf(error, error_bytes,
+                     "options '%s' and '%s' name the same file; give each its own", files[j].option,
+                     file->option);
+            return false;
         }
     }
-    return file != NULL || is_stdout(path);
+    return true;
 }
 
 bool fleet_files_check(const struct fleet_settings *settings, char *error, size_t error_bytes)
@@ -72,21 +83,8 @@ bool fleet_files_check(const struct fleet_settings *settings, char *error, size_
 
     list_files(settings, files);
     for (size_t i = 0; i < FILES_COUNT; i++) {
-        if (files[i].path == NULL) {
-            continue;
-        }
-        if (!can_write(files[i].path)) {
-            snprintf(error, error_bytes, "option '%s': '%.300s' cannot be written: %s",
-                     files[i].option, files[i].path, strerror(errno));
+        if (files[i].path != NULL && !check_file(settings, files, i, error, error_bytes)) {
             return false;
-        }
-        for (size_t j = 0; j < i; j++) {
-            if (files[j].path != NULL && strcmp(files[i].path, files[j].path) == 0) {
-                snprintf(error, error_bytes,
-                         "options '%s' and '%s' name the same file; give each its own",
-                         files[j].option, files[i].option);
-                return false;
-            }
         }
     }
     return true;

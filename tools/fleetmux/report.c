@@ -14,6 +14,7 @@
 #include "tools/fleetmux/fleet.h"
 #include "tools/fleetmux/help.h"
 #include "tools/fleetmux/result_compare.h"
+#include "tools/fleetmux/result_file.h"
 #include "tools/fleetmux/result_html.h"
 #include "tools/fleetmux/verbs.h"
 #include "tools/fleetmux/verdict.h"
@@ -341,6 +342,37 @@ static bool is_one(struct report *report, const char *option)
     return false;
 }
 
+/* No output takes the place of a file that is read, or of another output. */
+static bool check_outputs(struct report *report)
+{
+    const struct report_settings *given = &report->settings;
+    const struct {
+        const char *option, *path;
+    } outputs[] = {
+        {"merge", given->merge}, {"html", given->html}, {"csv", given->csv}, {"hdr", given->hdr}};
+
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+        const char *path = outputs[i].path;
+        for (size_t j = 0; path != NULL && j < report->set.operands_count; j++) {
+            if (result_file_is_same(path, report->files[j])) {
+                snprintf(report->error, sizeof(report->error),
+                         "option '--%s': '%.200s' is one of the results; name another file",
+                         outputs[i].option, path);
+                return false;
+            }
+        }
+        for (size_t j = 0; path != NULL && j < i; j++) {
+            if (outputs[j].path != NULL && result_file_is_same(path, outputs[j].path)) {
+                snprintf(report->error, sizeof(report->error),
+                         "options '--%s' and '--%s' name the same file; give each its own",
+                         outputs[j].option, outputs[i].option);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Before anything is written. */
 static bool can_write(struct report *report)
 {
@@ -414,7 +446,7 @@ static int run_report(struct report *report)
     const struct report_settings *given = &report->settings;
     bool is_sound;
 
-    if (!take_files(report)) {
+    if (!check_outputs(report) || !take_files(report)) {
         return refuse(report, EXIT_USAGE);
     }
     enum exit_status status = judge(report, &is_sound);

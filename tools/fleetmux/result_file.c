@@ -24,6 +24,67 @@
 #define NEW_MODE    0666u /* less the umask */
 #define SECRET_MODE 0600u
 
+/* ── before it is written ── */
+
+bool result_file_may_open(const char *path)
+{
+    struct stat facts;
+
+    if (strcmp(path, "-") == 0) {
+        return true;
+    }
+    if (stat(path, &facts) == 0) {
+        errno = EISDIR; /* whoever reads from a pipe would take a first opening for the only one */
+        return !S_ISDIR(facts.st_mode) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+    }
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, NEW_MODE);
+    if (file < 0) {
+        return false;
+    }
+    close(file);
+    char *name = realpath(path, NULL); /* a link that leads nowhere stays one */
+    if (name != NULL) {
+        unlink(name);
+        free(name);
+    }
+    return true;
+}
+
+/* The folder that a name stands in; behind it the name. */
+static const char *split(const char *path, char out_folder[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    int bytes = slash == NULL ? 0 : (int)(slash - path) + 1;
+
+    snprintf(out_folder, PATH_MAX, "%.*s", bytes > 0 ? bytes : 1, bytes > 0 ? path : ".");
+    return path + bytes;
+}
+
+static bool are_same(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+bool result_file_is_same(const char *path, const char *other)
+{
+    char folder[PATH_MAX], other_folder[PATH_MAX];
+    struct stat facts, other_facts;
+
+    if (strcmp(path, "-") == 0 || strcmp(other, "-") == 0) {
+        return strcmp(path, other) == 0;
+    }
+    bool is_there = stat(path, &facts) == 0, is_other_there = stat(other, &other_facts) == 0;
+    if (is_there || is_other_there) {
+        return is_there && is_other_there && S_ISREG(facts.st_mode) &&
+               are_same(&facts, &other_facts);
+    }
+    return strcmp(split(path, folder), split(other, other_folder)) == 0 &&
+           stat(folder, &facts) == 0 && stat(other_folder, &other_facts) == 0 &&
+           are_same(&facts, &other_facts);
+}
+
+/* ── writing ── */
+
 /* Where it is written until it is whole. */
 static void name_part(const char *path, char out_name[PART_BYTES])
 {
@@ -124,8 +185,7 @@ static bool is_part(FILE *file, const char name[PART_BYTES])
 {
     struct stat own, there;
 
-    return fstat(fileno(file), &own) == 0 && lstat(name, &there) == 0 &&
-           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+    return fstat(fileno(file), &own) == 0 && lstat(name, &there) == 0 && are_same(&own, &there);
 }
 
 void result_file_abandon(FILE *file, const char *path)

@@ -8,6 +8,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* Could it be opened? Nothing is changed or made, and no pipe opened that somebody reads. False:
+ * errno says why not. */
+bool result_file_may_open(const char *path);
+
+/* Do both names mean one file, which may not be there yet? What is no plain file is never the same:
+ * several may write to one terminal. */
+bool result_file_is_same(const char *path, const char *other);
+
 /* NULL: error says why. */
 FILE *result_file_open(const char *path, char *error, size_t error_bytes);
 
