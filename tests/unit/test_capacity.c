@@ -336,6 +336,28 @@ static void limits_of_the_system_bind_too(void)
     CU_ASSERT(binds("io_uring", 0, "io_uring_disabled"));
 }
 
+static void check_last_line(uint32_t clients, const char *expected)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+
+    begin(clients);
+    CU_ASSERT_FATAL(out != NULL);
+    CU_ASSERT(fleet_capacity_check(&plan, out, &result, error, sizeof(error)));
+    fclose(out);
+    const char *last = strstr(text, "\n\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(last);
+    CU_ASSERT_STRING_EQUAL(last + 2, expected);
+    free(text);
+}
+
+static void one_client_is_told_of_as_one(void)
+{
+    check_last_line(1, "the client fits\n");
+    check_last_line(2, "all 2 clients fit\n");
+}
+
 static void the_least_of_all_is_the_answer_and_the_table_has_them_all(void)
 {
     char *text = NULL;
@@ -362,6 +384,7 @@ static void the_least_of_all_is_the_answer_and_the_table_has_them_all(void)
 
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(a_large_machine_has_room),
+    FMX_TEST_CASE(one_client_is_told_of_as_one),
     FMX_TEST_CASE(a_pair_of_addresses_has_so_many_ports),
     FMX_TEST_CASE(a_source_is_an_address_of_this_machine),
     FMX_TEST_CASE(targets_and_sources_multiply_where_clients_meet_all_pairs),

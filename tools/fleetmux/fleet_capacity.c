@@ -404,6 +404,10 @@ static void print(const struct capacity *capacity, const struct fleet_capacity *
     for (size_t index = 0; index < ROWS_COUNT; index++) {
         print_row(out, &capacity->rows[index]);
     }
+    if (result->binding[0] == '\0' && result->clients_wanted == 1) {
+        fprintf(out, "\nthe client fits\n");
+        return;
+    }
     if (result->binding[0] == '\0') {
         fprintf(out, "\nall %s clients fit\n", words_count(result->clients_wanted).text);
         return;
