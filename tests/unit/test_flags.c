@@ -234,6 +234,23 @@ static void a_wrong_value_gets_the_range(void)
     CU_ASSERT(!PARSE("--rate", "-5") && says("is not a number"));
 }
 
+/* "-h -c 5": whoever writes that has forgotten the host, and has none that is called -c. */
+static void an_option_is_no_value_of_another(void)
+{
+    CU_ASSERT(!PARSE("-t", "-n", "5"));
+    CU_ASSERT(says("option '-t' needs a value: TEXT, not empty; '-n' is an option"));
+    CU_ASSERT(says("as a value is written -t=-n"));
+    CU_ASSERT(PARSE("-t=-n") && strcmp(settings.text, "-n") == 0);
+    CU_ASSERT(!PARSE("--text", "--shards", "5") && says("written --text=--shards"));
+    CU_ASSERT(!PARSE("--text", "--shards=5") && says("'--shards=5' is an option"));
+    CU_ASSERT(!PARSE("--list", "-r") && says("option '--list' needs a value"));
+    CU_ASSERT(PARSE("--text=--shards") && strcmp(settings.text, "--shards") == 0);
+    static char *const values[] = {"-", "--", "-1", "-x", "-nn", "--shard", "--elsewhere", "-t n"};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        CU_ASSERT(PARSE("-t", values[i]) && strcmp(settings.text, values[i]) == 0);
+    }
+}
+
 static void distance_counts_slips_of_the_keyboard(void)
 {
     CU_ASSERT_EQUAL(nearest_distance("", "abc"), 3);
@@ -384,6 +401,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(lists_grow_within_a_source_and_are_replaced_by_the_next),
     FMX_TEST_CASE(a_wrong_option_gets_the_nearest_one),
     FMX_TEST_CASE(a_wrong_value_gets_the_range),
+    FMX_TEST_CASE(an_option_is_no_value_of_another),
     FMX_TEST_CASE(distance_counts_slips_of_the_keyboard),
     FMX_TEST_CASE(figures_are_written_with_the_digits_that_matter),
     FMX_TEST_CASE(a_file_is_read_like_options),

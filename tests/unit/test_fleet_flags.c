@@ -74,6 +74,8 @@ static void without_tls_there_is_none(void)
     CU_ASSERT_PTR_NULL(settings.group.tls);
     CU_ASSERT(target_is("127.0.0.1:1883"));
     CU_ASSERT(!PARSE("-h") && says("option '-h' needs a value", "--help"));
+    CU_ASSERT(!PARSE("-h", "-c", "5") && says("option '-h' needs a value", "'-c' is an option"));
+    CU_ASSERT(!PARSE("-h", "--no") && says("option '--host'", "'--no' is no host"));
     CU_ASSERT(PARSE("-h", "mqtt://example.com"));
     CU_ASSERT_PTR_NULL(settings.group.tls);
     CU_ASSERT(target_is("example.com:1883"));

@@ -24,6 +24,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define NAME_BYTES 64 /* of an option, with its end */
+
 __attribute__((format(printf, 2, 3))) static bool refuse(struct flag_set *set, const char *format,
                                                          ...)
 {
@@ -555,6 +557,31 @@ static bool is_bool(const char *text)
     return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
 }
 
+static const struct flag *find_letter(const struct flag_set *set, char letter)
+{
+    for (size_t index = 0; index < set->count; index++) {
+        const struct flag *row = &set->rows[index];
+        if (row->letter == letter && flags_has(set, row)) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+/* Is this word an option? Few values look like one; they can follow a '='. */
+static bool is_option(const struct flag_set *set, const char *word)
+{
+    char name[NAME_BYTES];
+    size_t bytes = strcspn(word, "=");
+
+    if (word[0] == '-' && word[1] == '-') {
+        snprintf(name, sizeof(name), "%.*s", (int)bytes - 2, word + 2);
+        return bytes - 2 < sizeof(name) && flags_find(set, name) != NULL;
+    }
+    return word[0] == '-' && word[1] != '\0' && word[2] == '\0' &&
+           find_letter(set, word[1]) != NULL;
+}
+
 static bool refuse_missing(struct flag_set *set, const struct flag *row,
                            const struct spelling *spelling)
 {
@@ -564,6 +591,20 @@ static bool refuse_missing(struct flag_set *set, const struct flag *row,
     bool is_cry_for_help = row->letter == 'h' && strcmp(spelling->text, "-h") == 0;
     return refuse(set, "option '%.*s' needs a value: %s%s", spelling->bytes, spelling->text, words,
                   is_cry_for_help ? "; for help write --help" : "");
+}
+
+/* An option stands where the value should. */
+static bool refuse_option(struct flag_set *set, const struct flag *row,
+                          const struct spelling *spelling, const char *word)
+{
+    char words[FLAG_VALUE_BYTES];
+
+    flags_describe(row, words, sizeof(words));
+    return refuse(set,
+                  "option '%.*s' needs a value: %s; '%.100s' is an option, and as a value is "
+                  "written %.*s=%.100s",
+                  spelling->bytes, spelling->text, words, word, spelling->bytes, spelling->text,
+                  word);
 }
 
 /* What a list takes behind its first value. */
@@ -602,6 +643,10 @@ static bool take_value(struct flag_set *set, const struct flag *row,
         arguments->left > 0 && (row->kind != FLAG_SWITCH || is_bool(arguments->next[0]));
 
     if (value == NULL && is_next_ours) {
+        bool takes_any = row->kind == FLAG_TEXT || row->kind == FLAG_LIST;
+        if (takes_any && is_option(set, arguments->next[0])) {
+            return refuse_option(set, row, spelling, arguments->next[0]);
+        }
         value = *arguments->next++;
         arguments->left--;
     } else if (value == NULL && row->kind == FLAG_SWITCH) {
@@ -652,7 +697,7 @@ static bool refuse_long(struct flag_set *set, const char *name)
 
 static bool parse_long(struct flag_set *set, const char *text, struct arguments *arguments)
 {
-    char name[64];
+    char name[NAME_BYTES];
     size_t bytes = strcspn(text, "=");
     struct spelling spelling = {.text = text, .bytes = (int)bytes};
 
@@ -668,17 +713,6 @@ static bool parse_long(struct flag_set *set, const char *text, struct arguments 
     }
     spelling.value = text[bytes] == '=' ? text + bytes + 1 : NULL;
     return take_value(set, row, &spelling, arguments);
-}
-
-static const struct flag *find_letter(const struct flag_set *set, char letter)
-{
-    for (size_t index = 0; index < set->count; index++) {
-        const struct flag *row = &set->rows[index];
-        if (row->letter == letter && flags_has(set, row)) {
-            return row;
-        }
-    }
-    return NULL;
 }
 
 /* An unknown letter, or a long name after a single dash. */

@@ -56,6 +56,11 @@ static bool make_targets(struct fleet_settings *settings, struct flag_set *set)
 {
     for (size_t index = 0; index < settings->hosts.count; index++) {
         const char *host = settings->hosts.items[index];
+        if (host[0] == '-') {
+            snprintf(set->error, sizeof(set->error),
+                     "option '--host': '%.100s' is no host; write a name or an address", host);
+            return false;
+        }
         if (host[0] == '[' && strchr(host, ']') == NULL) {
             return refuse(set, "option '--host': a ']' is missing; write [IPV6]:PORT");
         }
