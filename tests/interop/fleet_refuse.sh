@@ -94,6 +94,10 @@ report part-{2,3,1}.json --merge whole.json
 check 'all parts are put together, and judged' "$? $(cat err)" '4 '
 report whole.json
 check 'the whole is whole' "$? $(cat err)" '4 '
+refuses_report 'a whole run twice' "'whole.json' and './whole.json' are the same run; leave one out" \
+    whole.json ./whole.json
+report whole.json part-1.json --html both.html
+check 'a run and its part are compared' "${?/[04]/}" ''
 report part-2.json
 check 'a part is shown with a note' "$? $(cat err)" \
     "0 fleetmux report: 'part-2.json': 1 of 3 parts; missing: 1, 3"
@@ -103,10 +107,10 @@ refuses_report 'two of three parts to merge' '2 of 3 parts; missing: 1. Name' pa
     --merge whole.json
 refuses_report 'one of three parts to merge' '1 of 3 parts; missing: 1, 3. Name' part-2.json \
     --merge whole.json
-refuses_report 'a part twice' 'are the same: part 1 of 3 of one run; leave one out' \
+refuses_report 'a part twice' 'are the same part, 1 of 3 of one run; leave one out' \
     part-1.json part-1.json part-2.json part-3.json
 cp part-1.json again.json
-refuses_report 'a part twice, to merge' 'are the same: part 1 of 3' part-{1,2,3}.json again.json \
+refuses_report 'a part twice, to merge' 'are the same part, 1 of 3' part-{1,2,3}.json again.json \
     --merge whole.json
 check 'what was refused has left no file' "$(ls whole.json 2>/dev/null)" ''
 for option in html csv hdr merge; do

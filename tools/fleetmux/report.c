@@ -73,7 +73,8 @@ static const struct flag rows[] = {
      AT(merge),
      .argument = "FILE",
      .group = "Output",
-     .help = "put all files together, which then must be parts of one run, and write that result"},
+     .help = "put all files together, which then must be the parts of one run, each once, and "
+             "write that result"},
     {THRESHOLD_FLAG, AT(thresholds), .group = "Judgement",
      .help = "judge by these instead of those the run had, as in 'puback.p99<50ms' 'lost==0'; "
              "several may follow one another"},
@@ -87,11 +88,11 @@ static const struct flag rows[] = {
 #define ROWS_COUNT (sizeof(rows) / sizeof(rows[0]))
 _Static_assert(ROWS_COUNT <= FLAG_ROWS_MAX, "the set of flags holds no more rows");
 
-/* What tells the part in one file from that in another. */
+/* What tells the run, or the part of one, in a file from that in another. */
 struct identity {
     const char *path;
     uint64_t seed, began_unix_ns, elapsed_ns;
-    uint32_t part, parts_count;
+    uint32_t part, parts_count, parts_merged;
 };
 
 struct report {
@@ -178,6 +179,13 @@ static size_t run_of(const struct report *report, const struct result *part)
     return report->runs_count;
 }
 
+static bool are_same(const struct identity *a, const struct identity *b)
+{
+    return a->seed == b->seed && a->began_unix_ns == b->began_unix_ns &&
+           a->elapsed_ns == b->elapsed_ns && a->part == b->part &&
+           a->parts_count == b->parts_count && a->parts_merged == b->parts_merged;
+}
+
 /* The same part of another run may be compared, but a file twice is a slip. */
 static bool is_new(struct report *report, const struct result *result, const char *path)
 {
@@ -186,20 +194,19 @@ static bool is_new(struct report *report, const struct result *result, const cha
                                  .began_unix_ns = result->began_unix_ns,
                                  .elapsed_ns = result->elapsed_ns,
                                  .part = result->part,
-                                 .parts_count = result->parts_count};
+                                 .parts_count = result->parts_count,
+                                 .parts_merged = result->parts_merged};
+    char what[64] = "run";
 
-    if (result->parts_count < 2 || result->parts_merged > 1) {
-        return true;
+    if (own.parts_count > 1 && own.parts_merged == 1) {
+        snprintf(what, sizeof(what), "part, %" PRIu32 " of %" PRIu32 " of one run", own.part + 1,
+                 own.parts_count);
     }
     for (size_t i = 0; i < report->identities_count; i++) {
-        const struct identity *other = &report->identities[i];
-        if (other->seed == own.seed && other->began_unix_ns == own.began_unix_ns &&
-            other->elapsed_ns == own.elapsed_ns && other->part == own.part &&
-            other->parts_count == own.parts_count) {
+        if (are_same(&report->identities[i], &own)) {
             snprintf(report->error, sizeof(report->error),
-                     "'%.200s' and '%.200s' are the same: part %" PRIu32 " of %" PRIu32
-                     " of one run; leave one out",
-                     other->path, path, own.part + 1, own.parts_count);
+                     "'%.200s' and '%.200s' are the same %s; leave one out",
+                     report->identities[i].path, path, what);
             return false;
         }
     }
