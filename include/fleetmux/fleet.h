@@ -488,7 +488,8 @@ struct fmx_fleet_snapshot {
     uint64_t ready_ns;        /* since start: first moment at which every client was open and
                                  subscribed; 0: not yet */
     double connects_wanted;   /* a second, by the plan, now */
-    double publishes_wanted;  /* the same, of the clients whose planned connect has come */
+    double publishes_wanted;  /* the same, of the clients whose planned connect has come; those that
+                                 have sent their share of messages_max still count */
     double rate;              /* what fmx_fleet_set_rate has set (1) */
     uint64_t hash;            /* of all clients' streams; see fmx_fleet_hash */
     uint64_t cpu_ns;          /* processor time of all shards */

@@ -279,6 +279,20 @@ check_true '--give-up: who has heard nothing waits on' is_child "$none"
 kill -INT "$none"
 await "$none" 20
 check '--give-up: until somebody ends it' "$(get none signal messages.received)" '2 0'
+
+# ── what is wanted of clients that have sent all they may ──
+
+fleet shares pub -c 60 -R 30 -t 'shares/%i' -q 0 -I 50 --limit 600 # ten each, in half a second
+await "$last" 20
+check '--limit: what each second wanted is what the plan had' "$status $(/usr/bin/python3 -c '
+import json, sys
+rows = json.load(open(sys.argv[1]))["rows"]
+wanted = rows["columns"].index("publishes_wanted")
+print(sum(row[wanted] for row in rows["data"]))' "$folder/shares.json")" '0 600'
+fleet loop pub -c 2 -R 0 -t 'loop/%i' -q 1 -I 0 --duration 1.5
+await "$last" 20
+check_has 'a closed loop: what was sent' "$(cat "$folder/loop.err")" '  sent '
+check 'a closed loop: nothing is said to be wanted' "$(grep -c '/s of ' "$folder/loop.err")" 0
 stop_gateway
 
 finish

@@ -83,6 +83,8 @@ static void print_messages(const struct result *result)
 
     if (now->publishes_planned > 0) {
         fprintf(stderr, "  sent %s/s", words_real(TELL_RATE(result, publishes_sent)).text);
+    }
+    if (now->publishes_planned > 0 && result->base_rate > 0) { /* closed loops want none */
         fprintf(stderr, " of %s", words_real(tell_publishes_wanted(result)).text);
     }
     if (now->publishes_sent_qos1 > 0) {

@@ -148,7 +148,9 @@ static void put_rate(const struct result *result, const struct rate *rate, int l
     canvas_put(at, 1, 10, LOOK_PLAIN, rate->name);
     if (rate->has_plan) {
         look = achieved < 0.9 * wanted ? LOOK_BAD : achieved < 0.99 * wanted ? LOOK_WARN : look;
-        canvas_put_right(at, 21, LOOK_PLAIN, words_real(wanted).text);
+        bool is_closed_loop = rate->wanted == tell_publishes_wanted && result->base_rate == 0;
+        canvas_put_right(at, 21, LOOK_PLAIN,
+                         is_closed_loop ? canvas_glyph(GLYPH_DOT) : words_real(wanted).text);
     }
     canvas_put_right(at, 33, look, words_real(achieved).text);
     canvas_put_right(at, 47, LOOK_PLAIN,

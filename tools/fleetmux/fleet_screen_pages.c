@@ -212,9 +212,12 @@ void page_small(const struct result *result)
     snprintf(words, sizeof(words), "lost %s, failed %s", words_count(now->clients_lost).text,
              words_count(now->clients_failed).text);
     canvas_put(4, 1, columns - 2, LOOK_PLAIN, words);
-    snprintf(words, sizeof(words), "sent %s a second of %s",
-             words_real(TELL_RATE(result, publishes_sent)).text,
-             words_real(tell_publishes_wanted(result)).text);
+    int used = snprintf(words, sizeof(words), "sent %s a second",
+                        words_real(TELL_RATE(result, publishes_sent)).text);
+    if (result->base_rate > 0) { /* closed loops want none */
+        snprintf(words + used, sizeof(words) - (size_t)used, " of %s",
+                 words_real(tell_publishes_wanted(result)).text);
+    }
     canvas_put(5, 1, columns - 2, LOOK_PLAIN, words);
     snprintf(words, sizeof(words), "%d x %d is small: %d x %d shows all", columns, canvas_lines(),
              SCREEN_COLUMNS_LEAST, SCREEN_LINES_LEAST);

@@ -56,6 +56,7 @@ struct recorder {
     uint64_t looked_ns;
     size_t next_group;
     bool has_drained;
+    bool is_bounded; /* some topic has a limit */
 };
 
 /* ── opening ── */
@@ -108,6 +109,19 @@ static bool open_stages(const struct fmx_fleet_plan *plan, struct result *result
     return true;
 }
 
+static bool has_limit(const struct fmx_fleet_plan *plan)
+{
+    for (size_t i = 0; i < plan->groups_count; i++) {
+        const struct fmx_fleet_group *group = &plan->groups[i];
+        for (size_t j = 0; j < group->publishes_count; j++) {
+            if (group->publishes[j].messages_max > 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 struct recorder *recorder_open(const struct fmx_fleet *fleet, const struct fmx_fleet_plan *plan,
                                struct result *result)
 {
@@ -118,6 +132,7 @@ struct recorder *recorder_open(const struct fmx_fleet *fleet, const struct fmx_f
     }
     recorder->fleet = fleet;
     recorder->result = result;
+    recorder->is_bounded = has_limit(plan);
     recorder->row_ends_ns = NUMBER_NS_PER_S;
     recorder->scratch = malloc(sizeof(*recorder->scratch));
     if (recorder->scratch == NULL || !open_groups(plan, result) || !open_stages(plan, result)) {
@@ -358,6 +373,17 @@ static double area(double before, double now, uint64_t span_ns)
     return (before + now) / 2 * (double)span_ns / 1e9;
 }
 
+/* Messages that fell due since the row began. */
+static double due_in_row(const struct recorder *recorder)
+{
+    const struct result *result = recorder->result;
+    uint64_t before = result->rows_count > 0
+                          ? result->rows[result->rows_count - 1].counters.publishes_planned
+                          : 0;
+
+    return (double)(recorder->now.counters.publishes_planned - before);
+}
+
 static void extend_row(struct recorder *recorder)
 {
     const struct fmx_fleet_snapshot *now = &recorder->now;
@@ -375,6 +401,9 @@ static void extend_row(struct recorder *recorder)
     row->is_paused = row->is_paused || now->is_paused;
     row->connects_wanted += area(recorder->connects_wanted, now->connects_wanted, span_ns);
     row->publishes_wanted += area(recorder->publishes_wanted, now->publishes_wanted, span_ns);
+    if (recorder->is_bounded) { /* topics end one by one, which no rate tells */
+        row->publishes_wanted = due_in_row(recorder);
+    }
     row->cpu_ns = now->cpu_ns - recorder->row_cpu_ns;
     row->cpu_wait_ns = now->cpu_wait_ns - recorder->row_cpu_wait_ns;
     row->counters = now->counters;

@@ -264,7 +264,7 @@ static void fill_messages(struct plot *plot, const struct result *result, size_t
         add_rows(plot, result, "skipped", RED, PLOT_THIN,
                  (struct source){counter_rate, AT(publishes_skipped)});
     }
-    if (now->publishes_planned > 0) {
+    if (now->publishes_planned > 0 && result->base_rate > 0) {
         add_rows(plot, result, "planned", GREY, PLOT_DASHED, (struct source){wanted_publishes, 0});
     }
 }
