@@ -80,6 +80,11 @@ refuses() { # words of the message, arguments...
 refuses "did you mean '--shards'?" gateway --shard 2
 refuses "did you mean 'gateway'?" gatway
 refuses "did you mean 'pub'?" fleet pbu
+refuses "did you mean 'pub'?" help fleet pbu
+for kind in conn run check report ctl scenario metrics; do
+    [ -n "$("$command" help fleet $kind)" ] || fail "'help fleet $kind' says nothing"
+done
+[[ $("$command" help fleet report) == *--merge* ]] || fail "'help fleet report' has other options"
 refuses "did you mean 'status'?" ctl stauts
 refuses "option '--qos' has no meaning here" ctl status --qos 1
 refuses "write 'fleetmux ctl call PK/DN" ctl call

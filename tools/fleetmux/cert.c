@@ -105,11 +105,11 @@ void cert_help(FILE *out)
 
     fprintf(
         out,
-        "usage: fleetmux cert DEED [OPTIONS]\n\n"
+        "usage: fleetmux cert COMMAND [OPTIONS]\n\n"
         "Makes certificates for TLS, signed by an authority of your own, and keys for tickets.\n"
         "Each NAME.crt has its key beside it in NAME.key, which only its owner can read; what is\n"
         "there is never written over. DIR is a folder, made if needed, PK a product key, DN a\n"
-        "device name: the organization and common name of a device's certificate.\n\nDeeds:\n");
+        "device name: the organization and common name of a device's certificate.\n\nCommands:\n");
     for (size_t i = 0; i < DEEDS_COUNT; i++) {
         char synopsis[80];
         snprintf(synopsis, sizeof(synopsis), "%s %s", deeds[i].name, deeds[i].operands);

@@ -88,31 +88,54 @@ static void print_status(FILE *out)
             "Numbers take k, M, G or Ki, Mi, Gi; times take ns, us, ms, s, m, h.\n");
 }
 
-void fleet_help(FILE *out, const char *kind_name)
+static void print_options(FILE *out, enum fleet_kind kind)
 {
-    enum fleet_kind kind = FLEET_CONN;
-
-    if (kind_name != NULL && strcmp(kind_name, "metrics") == 0) {
-        metric_print_names(out);
-        return;
-    }
-    if (kind_name != NULL && strcmp(kind_name, "ctl") == 0) {
-        fleet_ctl_help(out);
-        return;
-    }
-    if (kind_name != NULL && strcmp(kind_name, "scenario") == 0) {
-        scenario_help(out);
-        return;
-    }
-    if (kind_name == NULL || !find_kind(kind_name, &kind) || kind == FLEET_CHECK) {
-        print_kinds(out);
-        return;
-    }
     fleet_flags_init(&settings, kind, &set);
-    fprintf(out, "usage: fleetmux fleet %s%s [OPTIONS]\n\n", kind_name,
+    fprintf(out, "usage: fleetmux fleet %s%s [OPTIONS]\n\n", fleet_kind_name(kind),
             kind == FLEET_RUN ? " SCENARIO.yaml" : "");
     print_status(out);
     help_print_rows(&set, out);
+}
+
+static int unknown_kind(const char *name)
+{
+    struct nearest nearest = {.word = name};
+    char words[FLAG_ERROR_BYTES];
+
+    for (size_t i = 0; i < KINDS_COUNT; i++) {
+        nearest_consider(&nearest, kinds[i].name);
+    }
+    nearest_consider(&nearest, "report");
+    nearest_consider(&nearest, "ctl");
+    snprintf(words, sizeof(words), "unknown kind of fleet '%.100s'; %s%s%s", name,
+             nearest.best != NULL ? "did you mean '"
+                                  : "write conn, pub, sub, run, check, report or ctl",
+             nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "'?" : "");
+    return usage_error("fleet", words);
+}
+
+int fleet_help(FILE *out, const char *kind_name)
+{
+    enum fleet_kind kind = FLEET_CHECK;
+
+    if (kind_name == NULL) {
+        print_kinds(out);
+    } else if (strcmp(kind_name, "metrics") == 0) {
+        metric_print_names(out);
+    } else if (strcmp(kind_name, "scenario") == 0) {
+        scenario_help(out);
+    } else if (strcmp(kind_name, "ctl") == 0) {
+        fleet_ctl_help(out);
+    } else if (strcmp(kind_name, "report") == 0) {
+        report_help(out);
+    } else if (!find_kind(kind_name, &kind)) {
+        return unknown_kind(kind_name);
+    } else if (kind == FLEET_CHECK) {
+        print_kinds(out);
+    } else {
+        print_options(out, kind);
+    }
+    return EXIT_PASS;
 }
 
 /* ── what can be wrong before anything runs ── */
@@ -237,23 +260,6 @@ static int run(int argc, char *const *argv)
     return status;
 }
 
-static int unknown_kind(const char *name)
-{
-    struct nearest nearest = {.word = name};
-    char words[FLAG_ERROR_BYTES];
-
-    for (size_t i = 0; i < KINDS_COUNT; i++) {
-        nearest_consider(&nearest, kinds[i].name);
-    }
-    nearest_consider(&nearest, "report");
-    nearest_consider(&nearest, "ctl");
-    snprintf(words, sizeof(words), "unknown kind of fleet '%.100s'; %s%s%s", name,
-             nearest.best != NULL ? "did you mean '"
-                                  : "write conn, pub, sub, run, check, report or ctl",
-             nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "'?" : "");
-    return usage_error("fleet", words);
-}
-
 /* "check pub …" looks at a pub, "check FILE" at a run. Arguments used up before the options. */
 static int read_kind(int argc, char **argv, enum fleet_kind *kind, bool *is_check)
 {
@@ -279,8 +285,7 @@ int verb_fleet(int argc, char **argv)
                            "write what it is to do: conn, pub, sub, run, check, report or ctl");
     }
     if (strcmp(argv[0], "--help") == 0) {
-        fleet_help(stdout, NULL);
-        return EXIT_PASS;
+        return fleet_help(stdout, NULL);
     }
     if (strcmp(argv[0], "report") == 0) {
         return verb_report(argc - 1, argv + 1);
@@ -298,8 +303,7 @@ int verb_fleet(int argc, char **argv)
         return usage_error(verb, set.error);
     }
     if (settings.wants_help) {
-        fleet_help(stdout, fleet_kind_name(kind));
-        return EXIT_PASS;
+        return fleet_help(stdout, fleet_kind_name(kind));
     }
     if (is_check && kind == FLEET_RUN && settings.operands[0] == NULL) {
         return usage_error("fleet check", "say what is to be checked: conn, pub or sub with their "

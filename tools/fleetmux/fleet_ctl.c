@@ -144,8 +144,12 @@ static int show(json_object *answer, bool is_status)
     const char *error = text_of(answer, "error");
 
     if (strcmp(text_of(answer, "ok"), "true") != 0) {
+        const char *words = strncmp(error, "field ", 6) == 0 ? strstr(error, ": ") : NULL;
+        if (words != NULL) { /* a field of JSON, which nobody has written here */
+            return usage_error("fleet ctl", words + 2);
+        }
         fprintf(stderr, "fleetmux fleet ctl: %s\n", error);
-        return strncmp(error, "field ", 6) == 0 ? EXIT_USAGE : EXIT_NOT_DONE;
+        return EXIT_NOT_DONE;
     }
     if (settings.wants_json) {
         printf("%s\n", json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN |

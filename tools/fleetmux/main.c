@@ -26,13 +26,15 @@ static const struct verb {
     {"gateway", "[OPTIONS]", "accept MQTT clients and carry their messages", verb_gateway},
     {"fleet", "conn|pub|sub [OPTIONS]", "be many MQTT clients: connect, publish, subscribe",
      verb_fleet},
+    {"fleet", "run|check SCENARIO.yaml", "the same from a file; look whether they fit here",
+     verb_fleet},
     {"report", "RESULT.json... [OPTIONS]", "show results of a fleet: a page, side by side, merged",
      verb_report},
     {"ctl", "COMMAND [OPTIONS]", "ask a running gateway, or tell it what to do", verb_ctl},
-    {"registry", "DEED [OPTIONS]", "edit the registry of products and devices", verb_registry},
-    {"cert", "DEED [OPTIONS]", "make certificates for TLS, and keys of tickets", verb_cert},
+    {"registry", "COMMAND [OPTIONS]", "edit the registry of products and devices", verb_registry},
+    {"cert", "COMMAND [OPTIONS]", "make certificates for TLS, and keys of tickets", verb_cert},
     {"version", "", "print the version", verb_version},
-    {"help", "[VERB]", "explain a verb and its options", verb_help},
+    {"help", "VERB [COMMAND]", "explain a verb and its options", verb_help},
 };
 
 #define VERBS_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -43,7 +45,7 @@ static void print_help(FILE *out)
     for (size_t index = 0; index < VERBS_COUNT; index++) {
         char synopsis[64];
         snprintf(synopsis, sizeof(synopsis), "%s %s", verbs[index].name, verbs[index].arguments);
-        fprintf(out, "  fleetmux %-30s %s\n", synopsis, verbs[index].help);
+        fprintf(out, "  fleetmux %-32s %s\n", synopsis, verbs[index].help);
     }
     fprintf(out, "\nexit status:\n"
                  "  0  the gateway drained and ended; the fleet kept its plan and lost nothing\n"
@@ -89,7 +91,7 @@ static int verb_help(int argc, char **argv)
     } else if (strcmp(argv[0], "gateway") == 0) {
         gateway_help(stdout);
     } else if (strcmp(argv[0], "fleet") == 0) {
-        fleet_help(stdout, argc > 1 ? argv[1] : NULL);
+        return fleet_help(stdout, argc > 1 ? argv[1] : NULL);
     } else if (strcmp(argv[0], "report") == 0) {
         report_help(stdout);
     } else if (strcmp(argv[0], "ctl") == 0) {

@@ -113,10 +113,10 @@ void registry_help(FILE *out)
     struct flag_set set;
 
     fprintf(out,
-            "usage: fleetmux registry DEED [OPTIONS]\n\n"
+            "usage: fleetmux registry COMMAND [OPTIONS]\n\n"
             "Edits the registry: a file of products and devices, with their secrets, that a\n"
             "gateway of profile platform checks its clients against. A gateway that runs sees\n"
-            "each change at once. PK is a product key, DN a device name.\n\nDeeds:\n");
+            "each change at once. PK is a product key, DN a device name.\n\nCommands:\n");
     for (size_t i = 0; i < DEEDS_COUNT; i++) {
         char synopsis[80];
         snprintf(synopsis, sizeof(synopsis), "%s%s%s %s", deeds[i].noun,

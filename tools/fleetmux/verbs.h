@@ -33,8 +33,9 @@ void report_help(FILE *out);
 void registry_help(FILE *out);
 void cert_help(FILE *out);
 
-/* `kind` is "conn", "pub" or "sub"; NULL: what all have in common. */
-void fleet_help(FILE *out, const char *kind);
+/* `kind` is what stands behind "fleet", or "scenario" or "metrics"; NULL: what there is. The exit
+ * status: usage, if there is no such kind. */
+int fleet_help(FILE *out, const char *kind);
 
 /* Prints "fleetmux VERB: words" and where to read on; returns EXIT_USAGE. */
 int usage_error(const char *verb, const char *words);
