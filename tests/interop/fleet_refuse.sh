@@ -118,6 +118,8 @@ for option in html csv hdr merge; do
         part-{1,2,3}.json "--$option" ./part-2.json
 done
 check 'which stays what it was' "$(head -c 1 part-2.json)" '{'
+refuses_report 'a latency for nothing' "option '--latency' says what --hdr writes" \
+    part-{1,2,3}.json --latency puback
 refuses_report 'two outputs in one file' "options '--html' and '--csv' name the same file" \
     part-{1,2,3}.json --html x --csv ./x
 

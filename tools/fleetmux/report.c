@@ -358,6 +358,11 @@ static bool check_outputs(struct report *report)
     } outputs[] = {
         {"merge", given->merge}, {"html", given->html}, {"csv", given->csv}, {"hdr", given->hdr}};
 
+    if (given->hdr == NULL && flags_is_given(&report->set, "latency")) {
+        snprintf(report->error, sizeof(report->error),
+                 "option '--latency' says what --hdr writes; write --hdr FILE too");
+        return false;
+    }
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
         const char *path = outputs[i].path;
         for (size_t j = 0; path != NULL && j < report->set.operands_count; j++) {
