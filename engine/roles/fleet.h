@@ -130,7 +130,7 @@ struct fmx_fleet {
     struct fmx_fleet_clock *leaving; /* of CHURN and STOP, in clients times FMX_CLOCK_CLIENT */
     struct fmx_fleet_stage_state *stages;
     _Atomic uint32_t stage;
-    _Atomic bool is_paused;
+    _Atomic bool is_paused;           /* stored after the next two */
     _Atomic uint64_t stage_paused_ns; /* pauses of the present stage that are over */
     _Atomic uint64_t paused_at_ns;
     uint64_t laid_ns; /* shard 0's: from here on clocks go as they were laid last */

@@ -200,7 +200,7 @@ bool fmx_fleet_client_is_held(struct fmx_fleet_client *client)
     const struct fmx_fleet *fleet = client->crew->team->fleet;
     struct fmx_shard *shard = client->crew->fleet->shard;
 
-    if (!atomic_load_explicit(&fleet->is_paused, memory_order_relaxed) ||
+    if (!atomic_load_explicit(&fleet->is_paused, memory_order_acquire) ||
         client->connect_planned_ns <
             atomic_load_explicit(&fleet->paused_at_ns, memory_order_relaxed)) {
         return false;

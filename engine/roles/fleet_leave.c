@@ -7,7 +7,8 @@
  *                 does the same
  * Words:          event: one client's turn to leave. Those of churn and stop are counted on a clock
  *                 of the fleet's; those of a storm are spread over its time, by number
- * Invariants:     (1) a crew has at most one stage whose clients leave; a newer one replaces it
+ * Invariants:     (1) a crew has at most one stage whose clients leave; the next one begins when
+ *                 all have left who had to before it: a late shard drops nobody
  * Threads:        owning shard
  * Limits:         EVENTS_PER_TURN, so that a storm of a hundred thousand does not stop all others,
  *                 also one that is asked for; FMX_FLEET_STORMS_MAX of those at a time
@@ -71,6 +72,15 @@ static uint64_t churn_number(const struct fmx_fleet_crew *crew, uint64_t event)
            crew->team->plan.clients_count;
 }
 
+/* Is an event that is planned then one of the stage behind it? */
+static bool is_behind_end(const struct fmx_fleet_crew *crew, uint64_t due_ns)
+{
+    const struct fmx_fleet_stage_state *state = &crew->fleet->fleet->stages[crew->leave_stage];
+    uint64_t ended_ns = atomic_load_explicit(&state->ended_ns, memory_order_relaxed);
+
+    return ended_ns != 0 && ended_ns <= crew->fleet->shard->now_ns && due_ns >= ended_ns;
+}
+
 static uint64_t churn(struct fmx_fleet_crew *crew)
 {
     const struct fmx_fleet_stage *stage = stage_of(crew);
@@ -78,6 +88,10 @@ static uint64_t churn(struct fmx_fleet_crew *crew)
 
     for (uint32_t seen = 0, done = 0; seen < LOOKS_PER_TURN && done < EVENTS_PER_TURN; seen++) {
         uint64_t due_ns = planned_ns(crew, crew->leave_event + 1);
+        if (is_behind_end(crew, due_ns)) {
+            crew->is_leaving = false;
+            return FMX_CLOCK_NEVER;
+        }
         if (due_ns > now_ns) {
             return due_ns;
         }
@@ -173,27 +187,34 @@ void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage)
 
 static bool is_over(const struct fmx_fleet_crew *crew)
 {
-    const struct fmx_fleet_stage_state *state = &crew->fleet->fleet->stages[crew->leave_stage];
-    uint64_t ended_ns = atomic_load_explicit(&state->ended_ns, memory_order_relaxed);
+    return !crew->is_leaving || crew->fleet->is_ending;
+}
 
-    return !crew->is_leaving || crew->fleet->is_ending ||
-           (stage_of(crew)->kind == FMX_FLEET_CHURN && ended_ns != 0 &&
-            ended_ns <= crew->fleet->shard->now_ns);
+bool fmx_fleet_leave_is_late(const struct fmx_fleet_crew *crew, uint64_t until_ns)
+{
+    if (is_over(crew)) {
+        return false;
+    }
+    if (stage_of(crew)->kind == FMX_FLEET_CHURN) {
+        return planned_ns(crew, crew->leave_event + 1) < until_ns;
+    }
+    return crew->leave_next < crew->clients_count &&
+           due_of(crew, &crew->clients[crew->leave_next]) < until_ns;
 }
 
 void fmx_fleet_leave_due(struct fmx_fleet_crew *crew)
 {
     uint64_t now_ns = crew->fleet->shard->now_ns;
-    uint64_t next_ns;
+    uint64_t next_ns = FMX_CLOCK_NEVER;
 
     if (is_over(crew)) {
         crew->is_leaving = false;
         return;
     }
+    /* first: who sees that a pause is over has to see how long it was */
+    bool stands = atomic_load_explicit(&crew->fleet->fleet->is_paused, memory_order_acquire);
     note_pauses(crew);
-    if (atomic_load_explicit(&crew->fleet->fleet->is_paused, memory_order_relaxed)) {
-        next_ns = FMX_CLOCK_NEVER;
-    } else {
+    if (!stands) {
         next_ns = stage_of(crew)->kind == FMX_FLEET_CHURN ? churn(crew) : one_by_one(crew);
     }
     if (!crew->is_leaving) {

@@ -373,7 +373,7 @@ static void pause_or_go_on(struct fmx_fleet *fleet, uint64_t now_ns, bool pauses
         store(&fleet->stage_paused_ns, load(&fleet->stage_paused_ns) + (at_ns - paused_at_ns));
         lay_pieces(fleet, at_ns, passed_at(fleet, at_ns), false);
     }
-    atomic_store_explicit(&fleet->is_paused, pauses, memory_order_relaxed);
+    atomic_store_explicit(&fleet->is_paused, pauses, memory_order_release); /* with its times */
     note_end(fleet);
 }
 
@@ -410,33 +410,59 @@ void fmx_fleet_steer(struct fmx_fleet_shard *shard, const struct fmx_msg *messag
 
 /* ── every shard ── */
 
+static bool makes_leave(const struct fmx_fleet_stage *stage)
+{
+    return stage->kind != FMX_FLEET_RAMP && stage->kind != FMX_FLEET_HOLD;
+}
+
+/* Has everybody left who had to before this stage? */
+static bool has_caught_up(const struct fmx_fleet_shard *shard, const struct fmx_fleet_stage *stage,
+                          uint64_t began_ns)
+{
+    for (uint32_t i = 0; i < shard->fleet->teams_count; i++) {
+        if (fmx_fleet_stage_has(stage, i) && fmx_fleet_leave_is_late(shard->crews[i], began_ns)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void enter_stage(struct fmx_fleet_shard *shard, uint32_t index, uint64_t began_ns)
+{
+    const struct fmx_fleet_stage *stage = &shard->fleet->plan.stages[index];
+
+    for (uint32_t i = 0; i < shard->fleet->teams_count; i++) {
+        if (!fmx_fleet_stage_has(stage, i)) {
+            continue;
+        }
+        if (stage->kind == FMX_FLEET_RAMP) {
+            shard->crews[i]->has_ramped = true;
+            fmx_wheel_arm(&shard->shard->wheel, &shard->crews[i]->ramp, began_ns);
+        } else if (makes_leave(stage)) {
+            fmx_fleet_leave_begin(shard->crews[i], index);
+        }
+    }
+}
+
 uint64_t fmx_fleet_follow(struct fmx_fleet_shard *shard)
 {
     struct fmx_fleet *fleet = shard->fleet;
     uint64_t now_ns = shard->shard->now_ns;
 
-    while (shard->stage_seen < fleet->plan.stages_count) {
+    for (; shard->stage_seen < fleet->plan.stages_count; shard->stage_seen++) {
         const struct fmx_fleet_stage *stage = &fleet->plan.stages[shard->stage_seen];
         uint64_t began_ns =
             atomic_load_explicit(&fleet->stages[shard->stage_seen].began_ns, memory_order_acquire);
         if (began_ns == 0) {
-            return UINT64_MAX;
+            break;
         }
-        if (began_ns > now_ns && stage->kind != FMX_FLEET_RAMP && stage->kind != FMX_FLEET_HOLD) {
+        if (makes_leave(stage) && began_ns > now_ns) {
             return began_ns; /* until then those of the stage before leave */
         }
-        for (uint32_t i = 0; i < fleet->teams_count; i++) {
-            if (!fmx_fleet_stage_has(stage, i)) {
-                continue;
-            }
-            if (stage->kind == FMX_FLEET_RAMP) {
-                shard->crews[i]->has_ramped = true;
-                fmx_wheel_arm(&shard->shard->wheel, &shard->crews[i]->ramp, began_ns);
-            } else if (stage->kind != FMX_FLEET_HOLD) {
-                fmx_fleet_leave_begin(shard->crews[i], shard->stage_seen);
-            }
+        if (makes_leave(stage) && !has_caught_up(shard, stage, began_ns)) {
+            break;
         }
-        shard->stage_seen++;
+        enter_stage(shard, shard->stage_seen, began_ns);
     }
     return UINT64_MAX;
 }

@@ -35,8 +35,11 @@ uint64_t fmx_fleet_follow(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_leave.c ── */
 
-/* A stage that makes clients leave begins for a crew. */
+/* A stage that makes clients leave begins for a crew: the one before has come to its end. */
 void fmx_fleet_leave_begin(struct fmx_fleet_crew *crew, uint32_t stage);
+
+/* Are there clients who had to leave before `until_ns`, and have not had their turn yet? */
+bool fmx_fleet_leave_is_late(const struct fmx_fleet_crew *crew, uint64_t until_ns);
 void fmx_fleet_leave_due(struct fmx_fleet_crew *crew);
 
 /* Somebody has asked for a storm, and waits while FMX_FLEET_STORMS_MAX are not over. */

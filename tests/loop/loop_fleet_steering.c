@@ -166,6 +166,59 @@ static void storm_ends_before_the_next_begins(void)
     end(fleet);
 }
 
+#define MANY 2500u /* more than leave in one turn */
+
+/* As many as are to leave do so, however soon the next stage that makes clients leave begins. */
+static void short_storm_drops_nobody(void)
+{
+    begin();
+    world.groups[1].clients_count = MANY;
+    world.plan.mux.shards_count = 1;
+    (void)add_ramp(0);
+    struct fmx_fleet_stage *stage = add_stage(FMX_FLEET_STORM, 1);
+    stage->within_ns = stage->duration_ns;
+    stage->groups = 2;
+    stage = add_stage(FMX_FLEET_STORM, 0);
+    stage->share = 1e-12;
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.leaves == MANY);
+    end(fleet);
+}
+
+/* Leaves of a churn of 1,000 events, of clients that do not come back: so many at least. */
+static uint64_t leaves_of_churn(unsigned duration_ms, uint64_t least)
+{
+    uint64_t leaves;
+
+    begin();
+    world.groups[1].clients_count = MANY;
+    world.groups[1].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[1].reconnect_min_ms = 3600000;
+    world.plan.mux.shards_count = 1;
+    (void)add_ramp(0);
+    struct fmx_fleet_stage *stage = add_stage(FMX_FLEET_CHURN, duration_ms);
+    stage->rate_begin = stage->rate_end = 1e6 / duration_ms;
+    stage->groups = 2;
+    stage->is_by_policy = true;
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).stage == 2 && loop_look(fleet).counters.leaves >= least);
+    do {
+        leaves = loop_look(fleet).counters.leaves;
+        loop_pause_ms(200);
+    } while (loop_look(fleet).counters.leaves > leaves);
+    end(fleet);
+    return leaves;
+}
+
+static void who_leaves_in_a_churn_does_not_depend_on_its_speed(void)
+{
+    uint64_t leaves = leaves_of_churn(500, 500);
+
+    CU_ASSERT(leaves > 500 && leaves < 1000); /* some are drawn twice */
+    LOOP_EQUAL(leaves_of_churn(1, leaves), leaves);
+}
+
 /* Nobody comes back any more, so nobody waits ten minutes for what they would have sent. */
 static void run_whose_server_is_gone_ends(void)
 {
@@ -301,10 +354,8 @@ static bool are_all_back(const struct fmx_fleet *fleet, uint64_t clients)
 /* More than leave in one turn; storms that are asked for together follow one another. */
 static void storms_of_many_take_turns(void)
 {
-    const uint32_t many = 2500;
-
     begin();
-    world.groups[1].clients_count = many;
+    world.groups[1].clients_count = MANY;
     world.plan.mux.shards_count = 1;
     (void)add_ramp(0);
     (void)add_stage(FMX_FLEET_HOLD, 0);
@@ -314,13 +365,13 @@ static void storms_of_many_take_turns(void)
         LOOP_EQUAL(fmx_fleet_storm(fleet, 1, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
         LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_RESET), FMX_OK);
     }
-    LOOP_WAIT(loop_look(fleet).counters.leaves >= many + CLIENTS);
+    LOOP_WAIT(loop_look(fleet).counters.leaves >= MANY + CLIENTS);
     for (unsigned i = 0; i < 1000; i++) { /* of nobody, but that takes its time too */
         enum fmx_status status = fmx_fleet_storm(fleet, 0, 1e-12, FMX_FLEET_LEAVE_CLOSE);
         CU_ASSERT(status == FMX_OK || status == FMX_FULL);
     }
     LOOP_WAIT(fmx_fleet_storm(fleet, 0, 1e-12, FMX_FLEET_LEAVE_CLOSE) == FMX_OK);
-    LOOP_WAIT(are_all_back(fleet, many + CLIENTS));
+    LOOP_WAIT(are_all_back(fleet, MANY + CLIENTS));
     LOOP_EQUAL(loop_look(fleet).causes_count, 0);
     end(fleet);
 }
@@ -391,6 +442,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(second_ramp_begins_with_its_stage),
     FMX_TEST_CASE(ramp_does_not_wait_for_the_stopped),
     FMX_TEST_CASE(storm_ends_before_the_next_begins),
+    FMX_TEST_CASE(short_storm_drops_nobody),
+    FMX_TEST_CASE(who_leaves_in_a_churn_does_not_depend_on_its_speed),
     FMX_TEST_CASE(run_whose_server_is_gone_ends),
     FMX_TEST_CASE(fleet_that_sends_nothing_ends),
     FMX_TEST_CASE(pause_before_a_decided_end_only_moves_it),
