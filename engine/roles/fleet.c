@@ -238,15 +238,18 @@ static void begin_ending(struct fmx_fleet_shard *fleet)
 
 /* ── the watch ── */
 
-/* Timers of clients were armed by what the clock was then. */
+/* Timers of clients were armed by what the clock was then; those that a pause holds have none. */
 static void tell_of_clocks(struct fmx_fleet_shard *fleet)
 {
+    bool is_paused = atomic_load_explicit(&fleet->fleet->is_paused, memory_order_relaxed);
+
     for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
         struct fmx_fleet_crew *crew = fleet->crews[i];
         uint32_t pieces =
             atomic_load_explicit(&crew->team->publishing.pieces_count, memory_order_acquire);
-        if (crew->clock_seen != pieces) {
+        if (crew->clock_seen != pieces || (crew->has_held && !is_paused)) {
             crew->clock_seen = pieces;
+            crew->has_held = false; /* who is held again says so again */
             crew->rearm_next = 0;
             fmx_wheel_arm(&fleet->shard->wheel, &crew->rearm, fleet->shard->now_ns);
         }
@@ -256,7 +259,9 @@ static void tell_of_clocks(struct fmx_fleet_shard *fleet)
 static void rearm(struct fmx_fleet_crew *crew)
 {
     for (uint32_t i = 0; i < REARMS && crew->rearm_next < crew->clients_count; i++) {
-        fmx_fleet_flows_rearm(&crew->clients[crew->rearm_next++]);
+        struct fmx_fleet_client *client = &crew->clients[crew->rearm_next++];
+        fmx_fleet_client_let_go_on(client);
+        fmx_fleet_flows_rearm(client);
     }
     if (crew->rearm_next < crew->clients_count) {
         fmx_wheel_arm(&crew->fleet->shard->wheel, &crew->rearm, crew->fleet->shard->now_ns);

@@ -168,7 +168,7 @@ enum fmx_fleet_client_state {
 struct fmx_fleet_client {
     struct fmx_timer timer; /* next connect, or next look at its flows */
     union {
-        uint64_t connect_planned_ns; /* WAITING */
+        uint64_t connect_planned_ns; /* WAITING; FMX_CLOCK_NEVER: held by a pause */
         struct fmx_conn *conn;       /* CONNECTING, OPEN */
         uint64_t gone_ns;            /* DONE: since then */
     };
@@ -223,6 +223,7 @@ struct fmx_fleet_crew {
     uint32_t clock_seen;      /* segments of the publishing clock that timers know of */
     uint32_t rearm_next;      /* the next client whose timer is to know the newer ones */
     struct fmx_timer rearm;
+    bool has_held; /* clients whose connects wait for the end of a pause, without a timer */
     struct fmx_timer leaving; /* churn, storm, stop */
     uint32_t leave_next;
     uint64_t leave_event;
@@ -609,8 +610,11 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client);
 /* Its connect is due, and cannot begin: it looks again after this long, the planned time stands. */
 void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns);
 
-/* Its connect was planned within a pause: it is planned anew, for a moment later. */
+/* Its connect was planned within a pause: it waits until the crew's clients are let go on. */
 bool fmx_fleet_client_is_held(struct fmx_fleet_client *client);
+
+/* The pause is over: if it was held, its connect is planned for now. */
+void fmx_fleet_client_let_go_on(struct fmx_fleet_client *client);
 
 /* It is let in, and waits for a SUBACK. Its timer then says that none came in time. */
 bool fmx_fleet_client_is_unheard(const struct fmx_fleet_client *client);

@@ -198,16 +198,25 @@ void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns)
 bool fmx_fleet_client_is_held(struct fmx_fleet_client *client)
 {
     const struct fmx_fleet *fleet = client->crew->team->fleet;
-    struct fmx_shard *shard = client->crew->fleet->shard;
 
     if (!atomic_load_explicit(&fleet->is_paused, memory_order_acquire) ||
         client->connect_planned_ns <
             atomic_load_explicit(&fleet->paused_at_ns, memory_order_relaxed)) {
         return false;
     }
-    client->connect_planned_ns = shard->now_ns + FMX_FLEET_WATCH_NS;
-    fmx_wheel_arm(&shard->wheel, &client->timer, client->connect_planned_ns);
+    client->connect_planned_ns = FMX_CLOCK_NEVER;
+    client->crew->has_held = true;
     return true;
+}
+
+void fmx_fleet_client_let_go_on(struct fmx_fleet_client *client)
+{
+    struct fmx_shard *shard = client->crew->fleet->shard;
+
+    if (client->state == FMX_CLIENT_WAITING && client->connect_planned_ns == FMX_CLOCK_NEVER) {
+        client->connect_planned_ns = shard->now_ns;
+        fmx_wheel_arm(&shard->wheel, &client->timer, shard->now_ns);
+    }
 }
 
 /*

@@ -341,6 +341,31 @@ static void pause_holds_who_would_come_back(void)
     end(fleet);
 }
 
+/* Pauses that are over before anybody looks, and rates that are asked for meanwhile. */
+static void pauses_that_follow_one_another_lose_nobody(void)
+{
+    begin();
+    world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[0].reconnect_min_ms = 100;
+    (void)add_ramp(2000);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        enum fmx_status status = fmx_fleet_pause(fleet, i % 2 == 0);
+        CU_ASSERT(status == FMX_OK || status == FMX_FULL);
+        status = fmx_fleet_set_rate(fleet, 1 + i % 3);
+        CU_ASSERT(status == FMX_OK || status == FMX_FULL);
+        loop_pause_ms(i % 16);
+    }
+    LOOP_WAIT(loop_look(fleet).counters.leaves == CLIENTS);
+    LOOP_WAIT(fmx_fleet_pause(fleet, false) == FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.clients_open == 2 * CLIENTS);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_begun, 3 * CLIENTS);
+    end(fleet);
+}
+
 /* ── many clients, few sessions ── */
 
 /* Everybody who left has come back. */
@@ -450,6 +475,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(storm_stands_still_while_paused),
     FMX_TEST_CASE(who_is_stopped_stays_so),
     FMX_TEST_CASE(pause_holds_who_would_come_back),
+    FMX_TEST_CASE(pauses_that_follow_one_another_lose_nobody),
     FMX_TEST_CASE(storms_of_many_take_turns),
     FMX_TEST_CASE(who_finds_no_session_fails),
     FMX_TEST_CASE(snapshots_may_be_taken_while_it_stops),
