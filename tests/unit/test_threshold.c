@@ -209,6 +209,28 @@ static void seconds_of_beginning_and_end_do_not_lower_a_rate(void)
     result_close(result);
 }
 
+/* What stood still by wish is no part of a rate, wherever it lies. */
+static void paused_seconds_do_not_lower_a_rate(void)
+{
+    struct result *result = make_result();
+    uint64_t received = 0;
+
+    for (uint64_t row = 0; row < 10; row++) {
+        result->rows[row].is_paused = row == 5 || row == 6;
+        received += result->rows[row].is_paused ? row == 5 ? 300 : 0 : 1000;
+        result->rows[row].counters.received = received;
+    }
+    CU_ASSERT(is_near(value_of(result, "received_rate"), 1000));
+    for (uint64_t row = 4; row < 8; row++) { /* only its first and last steady seconds are left */
+        result->rows[row].is_paused = true;
+    }
+    for (uint64_t row = 0; row < 10; row++) {
+        result->rows[row].counters.received = row < 3 ? 0 : row < 8 ? 1000 : 2000;
+    }
+    CU_ASSERT(is_near(value_of(result, "received_rate"), 1000));
+    result_close(result);
+}
+
 static void every_metric_of_the_help_is_found(void)
 {
     char *text = NULL, *line = NULL, *rest = NULL;
@@ -307,6 +329,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(any_length_is_answered),
     FMX_TEST_CASE(metrics_have_their_values),
     FMX_TEST_CASE(seconds_of_beginning_and_end_do_not_lower_a_rate),
+    FMX_TEST_CASE(paused_seconds_do_not_lower_a_rate),
     FMX_TEST_CASE(every_metric_of_the_help_is_found),
     FMX_TEST_CASE(what_nobody_has_measured_meets_nothing),
     FMX_TEST_CASE(comparisons_compare),

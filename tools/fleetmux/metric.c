@@ -100,32 +100,43 @@ static double share_of(double part, double whole)
 /* A row that lies wholly in the steady part. */
 static bool is_steady(const struct result *result, const struct result_row *row)
 {
-    return result->ready_ns != 0 && row->begin_ns >= result->ready_ns && !row->is_paused;
+    return result->ready_ns != 0 && row->begin_ns >= result->ready_ns &&
+           row->end_ns > row->begin_ns && !row->is_paused;
 }
 
-/* From the first row in which it grew to the last; many rows can do without these two. */
+/* Of the steady rows from the first in which it grew to the last; many can do without these two. */
 static double steady_rate(const struct result *result, size_t offset)
 {
-    size_t first = 0, last = 0;
+    size_t first = 0, last = 0, behind_first = 0;
+    uint64_t grown = 0, took_ns = 0;
+    bool are_many = false;
 
     for (size_t i = 1; i < result->rows_count; i++) {
-        const struct result_row *row = &result->rows[i];
-        if (is_steady(result, row) &&
-            counter_of(&row->counters, offset) > counter_of(&row[-1].counters, offset)) {
+        if (!is_steady(result, &result->rows[i])) {
+            continue;
+        }
+        if (result_row_growth(result, i, offset) > 0) {
+            behind_first = first == 0 ? 0 : behind_first;
             first = first == 0 ? i : first;
             last = i;
+            are_many = behind_first >= ROWS_MANY;
         }
+        behind_first++;
     }
     if (first == 0) {
         return result_rate(result, offset);
     }
-    if (last - first >= ROWS_MANY) { /* in them it began and ended, mostly within the second */
+    if (are_many) { /* in them it began and ended, mostly within the second */
         first++;
         last--;
     }
-    const struct result_row *begin = &result->rows[first], *end = &result->rows[last];
-    uint64_t grown = counter_of(&end->counters, offset) - counter_of(&begin[-1].counters, offset);
-    return (double)grown * 1e9 / (double)(end->end_ns - begin->begin_ns);
+    for (size_t i = first; i <= last; i++) {
+        const struct result_row *row = &result->rows[i];
+        bool counts = is_steady(result, row);
+        grown += counts ? result_row_growth(result, i, offset) : 0;
+        took_ns += counts ? row->end_ns - row->begin_ns : 0;
+    }
+    return (double)grown * 1e9 / (double)took_ns;
 }
 
 static double rate_sent(const struct result *result)

@@ -105,11 +105,10 @@ static uint64_t counter_of(const struct fmx_fleet_counters *counters, size_t off
     return value;
 }
 
-/* How much it grew in this row; a gauge may fall, which is not growing. */
-static uint64_t growth_of(const struct result *result, size_t row, size_t offset)
+uint64_t result_row_growth(const struct result *result, size_t row, size_t counter_offset)
 {
-    uint64_t now = counter_of(&result->rows[row].counters, offset);
-    uint64_t before = row > 0 ? counter_of(&result->rows[row - 1].counters, offset) : 0;
+    uint64_t now = counter_of(&result->rows[row].counters, counter_offset);
+    uint64_t before = row > 0 ? counter_of(&result->rows[row - 1].counters, counter_offset) : 0;
 
     return now > before ? now - before : 0;
 }
@@ -121,7 +120,8 @@ double result_row_rate(const struct result *result, size_t row, size_t counter_o
     if (end_ns <= begin_ns) {
         return 0;
     }
-    return (double)growth_of(result, row, counter_offset) * 1e9 / (double)(end_ns - begin_ns);
+    return (double)result_row_growth(result, row, counter_offset) * 1e9 /
+           (double)(end_ns - begin_ns);
 }
 
 double result_rate(const struct result *result, size_t counter_offset)
@@ -129,10 +129,10 @@ double result_rate(const struct result *result, size_t counter_offset)
     size_t first = 0, last = result->rows_count;
     uint64_t total = 0;
 
-    while (first < last && growth_of(result, first, counter_offset) == 0) {
+    while (first < last && result_row_growth(result, first, counter_offset) == 0) {
         first++;
     }
-    while (last > first && growth_of(result, last - 1, counter_offset) == 0) {
+    while (last > first && result_row_growth(result, last - 1, counter_offset) == 0) {
         last--;
     }
     if (first == last) { /* shorter than a row, or all of it after the last one */
@@ -140,7 +140,7 @@ double result_rate(const struct result *result, size_t counter_offset)
         return result->elapsed_ns == 0 ? 0 : (double)total * 1e9 / (double)result->elapsed_ns;
     }
     for (size_t row = first; row < last; row++) {
-        total += growth_of(result, row, counter_offset);
+        total += result_row_growth(result, row, counter_offset);
     }
     uint64_t begin_ns = result->rows[first].begin_ns, end_ns = result->rows[last - 1].end_ns;
     if (counter_offset == offsetof(struct fmx_fleet_counters, connects_ok) &&

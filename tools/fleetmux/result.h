@@ -150,6 +150,9 @@ struct result_row *result_add_row(struct result *result);
 
 /* ── rates: of a counter, over rows ── */
 
+/* How much it grew in this row; a gauge may fall, which is not growing. */
+uint64_t result_row_growth(const struct result *result, size_t row, size_t counter_offset);
+
 /* How much a counter grew in a row, a second; offset: offsetof(struct fmx_fleet_counters, …). */
 double result_row_rate(const struct result *result, size_t row, size_t counter_offset);
 
