@@ -8,7 +8,7 @@
  *                 off what receivers miss. What was refused and came all the same has come
  * Words:          name: topic and the low bits of a number, which are enough while it is in flight;
  *                 flow: client and topic in one word; closed: numbers that a track missed when its
- *                 receiver came back to a session that was not kept
+ *                 receiver came back to a session that was not kept, of QoS 1
  * Invariants:     (1) as many names as the window has places  (2) after fmx_refusals_gather ranges
  *                 are in order and apart
  * Memory:         4 bytes for each place of a window, only where this process also subscribes; 16

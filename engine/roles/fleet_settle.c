@@ -120,24 +120,18 @@ static struct receiver *receivers_of(const struct settling *settling, uint32_t s
 /* Numbers are dealt out to parts first, then to shards. */
 static struct fmx_fleet_client *find_client(const struct settling *settling, uint32_t index)
 {
-    const struct fmx_fleet *fleet = settling->fleet;
+    const struct fmx_fleet_team *team = fmx_track_team_of(settling->fleet, index);
 
-    for (uint32_t i = 0; i < fleet->teams_count; i++) {
-        const struct fmx_fleet_team *team = &fleet->teams[i];
-        uint32_t number = index - team->first_index;
-        if (index < team->first_index || number >= team->plan.clients_count) {
-            continue;
-        }
-        if (number % fleet->plan.parts_count != fleet->plan.part) {
-            return NULL;
-        }
-        uint32_t among_ours = number / fleet->plan.parts_count;
-        struct fmx_fleet_crew *crew = crew_of(settling, among_ours % settling->shards_count, i);
-        uint32_t place = among_ours / settling->shards_count;
-        FMX_ASSERT(place < crew->clients_count && crew->clients[place].number == number);
-        return &crew->clients[place];
+    if (team == NULL) {
+        return NULL;
     }
-    return NULL;
+    uint32_t number = index - team->first_index;
+    uint32_t among_ours = number / settling->fleet->plan.parts_count;
+    uint32_t place = among_ours / settling->shards_count;
+    struct fmx_fleet_crew *crew =
+        crew_of(settling, among_ours % settling->shards_count, team->group);
+    FMX_ASSERT(place < crew->clients_count && crew->clients[place].number == number);
+    return &crew->clients[place];
 }
 
 static uint64_t sent_of(const struct fmx_fleet_client *client, uint32_t topic)
@@ -527,7 +521,8 @@ static uint64_t refused_of(const struct settling *settling, const struct fmx_fle
     struct fmx_span span;
     uint64_t count = 0;
 
-    while (fmx_refusals_next(all, track->publisher, track->topic, &at, from, next, &span)) {
+    while (track->gaps != FMX_GAPS_NONE &&
+           fmx_refusals_next(all, track->publisher, track->topic, &at, from, next, &span)) {
         count += fmx_gaps_count(gaps, track->gaps, span.first, span.end);
     }
     return count;

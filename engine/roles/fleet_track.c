@@ -295,13 +295,36 @@ void fmx_track_close(struct fmx_fleet_ledger *ledger, struct fmx_fleet_sums *sum
     begin_with(track, fmx_track_next(track));
 }
 
+const struct fmx_fleet_team *fmx_track_team_of(const struct fmx_fleet *fleet, uint32_t index)
+{
+    const struct fmx_fleet_team *team = fleet->teams;
+
+    for (uint32_t i = 0; i < fleet->teams_count; i++, team++) {
+        uint32_t number = index - team->first_index;
+        if (index >= team->first_index && number < team->plan.clients_count) {
+            return number % fleet->plan.parts_count == fleet->plan.part ? team : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Could the server have refused what is missing? Of ours alone we hear of it, and of QoS 1. */
+static bool may_be_refused(const struct fmx_fleet_ledger *ledger, const struct fmx_fleet *fleet,
+                           const struct fmx_fleet_track *track)
+{
+    bool is_ours = track->layer == 0 && ledger->origins[track->origin] == fleet->origin;
+    const struct fmx_fleet_team *team = is_ours ? fmx_track_team_of(fleet, track->publisher) : NULL;
+
+    return team != NULL && track->topic < team->plan.publishes_count &&
+           team->plan.publishes[track->topic].qos > 0;
+}
+
 /* While others still run: what is missing is lost, unless it turns out to have been refused. */
 static void close_track(const struct fmx_fleet_client *receiver, struct fmx_fleet_track *track)
 {
-    const struct fmx_fleet *fleet = receiver->crew->team->fleet;
     struct fmx_fleet_ledger *ledger = receiver->crew->fleet->ledger;
     uint32_t group = receiver->crew->team->group;
-    bool may_be_refused = track->layer == 0 && ledger->origins[track->origin] == fleet->origin;
+    bool is_remembered = may_be_refused(ledger, receiver->crew->team->fleet, track);
     uint32_t gaps = track->gaps;
     uint64_t lost = 0;
     uint64_t first;
@@ -309,7 +332,7 @@ static void close_track(const struct fmx_fleet_client *receiver, struct fmx_flee
 
     while (fmx_gaps_pop(&ledger->gaps, &gaps, &first, &end)) {
         lost += end - first;
-        if (may_be_refused) {
+        if (is_remembered) {
             fmx_refusals_close(receiver, track, first, end);
         }
     }
@@ -443,20 +466,13 @@ static enum seen enter(struct fmx_fleet_client *receiver, struct fmx_fleet_track
 static bool begins_at_0(const struct fmx_fleet_client *receiver, const struct fmx_fleet_mark *mark)
 {
     const struct fmx_fleet *fleet = receiver->crew->team->fleet;
-    const struct fmx_fleet_team *team = fleet->teams;
 
     if (!receiver->is_from_start || mark->origin != fleet->origin ||
         receiver->crew->fleet->ledger->was_full) {
         return false;
     }
-    for (uint32_t i = 0; i < fleet->teams_count; i++, team++) {
-        uint32_t number = mark->publisher - team->first_index;
-        if (mark->publisher >= team->first_index && number < team->plan.clients_count) {
-            return number % fleet->plan.parts_count == fleet->plan.part &&
-                   mark->topic < team->plan.publishes_count;
-        }
-    }
-    return false;
+    const struct fmx_fleet_team *team = fmx_track_team_of(fleet, mark->publisher);
+    return team != NULL && mark->topic < team->plan.publishes_count;
 }
 
 static struct fmx_fleet_track *find_or_add(struct fmx_fleet_client *receiver, fmx_slice topic,

@@ -96,6 +96,9 @@ static inline bool fmx_track_is_of_before(const struct fmx_fleet_track *track,
 
 /* ── fleet_track.c ── */
 
+/* Whose the client with this index is; NULL: another process's, or nobody's. */
+const struct fmx_fleet_team *fmx_track_team_of(const struct fmx_fleet *fleet, uint32_t index);
+
 /* Puts what came, and what is missing below `end`, into the sums; the track is empty then. */
 void fmx_track_close(struct fmx_fleet_ledger *ledger, struct fmx_fleet_sums *sums,
                      struct fmx_fleet_track *track, uint64_t end);

@@ -263,7 +263,7 @@ static void sums_are_those_of_all_pairs(void)
 
 /* ── coming back ── */
 
-static void open_many(uint32_t count, const char *topic, const char *filter)
+static void open_many(uint32_t count, uint8_t qos, const char *topic, const char *filter)
 {
     fmx_fleet_plan_init(&plan);
     plan.groups = groups;
@@ -279,6 +279,7 @@ static void open_many(uint32_t count, const char *topic, const char *filter)
     groups[0].publishes_count = 1;
     fmx_fleet_publish_init(&publishes[0][0]);
     publishes[0][0].topic = topic;
+    publishes[0][0].qos = qos;
     groups[1].subscribes = subscribes[1];
     groups[1].subscribes_count = 1;
     fmx_fleet_subscribe_init(&subscribes[1][0]);
@@ -292,7 +293,7 @@ static void what_was_refused_before_a_return_is_not_lost(void)
     static const uint64_t heard[] = {0, 2, 4, 7, 9}; /* it comes back behind 4 */
     struct fmx_fleet_mark mark;
 
-    open_many(1, "t", "t");
+    open_many(1, 1, "t", "t");
     struct fmx_fleet_client *publisher = fleet_world_client(&world, 0, 0);
     struct fmx_fleet_client *receiver = fleet_world_client(&world, 1, 0);
     fleet_world_flow(publisher, 0)->sequence = 10;
@@ -313,11 +314,34 @@ static void what_was_refused_before_a_return_is_not_lost(void)
     fleet_world_close(&world);
 }
 
+/* Of QoS 0 nothing is refused, so nothing is kept to be asked for. */
+static void what_is_missing_at_a_return_is_kept_if_it_may_be_refused(void)
+{
+    for (uint8_t qos = 0; qos < 2; qos++) {
+        open_many(1, qos, "t", "t");
+        struct fmx_fleet_client *publisher = fleet_world_client(&world, 0, 0);
+        struct fmx_fleet_client *receiver = fleet_world_client(&world, 1, 0);
+        fleet_world_flow(publisher, 0)->sequence = 10;
+        for (uint64_t number = 1; number < 6; number += 2) {
+            struct fmx_fleet_mark mark = fleet_world_mark(publisher, 0, number);
+            fmx_fleet_track(receiver, fmx_slice_of("t"), &mark, false);
+            if (number == 3) {
+                fmx_fleet_track_leave(receiver);
+                fmx_fleet_track_return(receiver, false);
+            }
+        }
+        CU_ASSERT_EQUAL(receiver->crew->fleet->ledger->closed[1].count, qos > 0 ? 2 : 0);
+        CU_ASSERT(fmx_ledger_settle_shards(&world.fleet, world.shards, world.shards_count));
+        CU_ASSERT_EQUAL(world.fleet.deliveries_lost, 2 + 4);
+        fleet_world_close(&world);
+    }
+}
+
 /* ── many ── */
 
 static void settle_many(uint32_t count, const char *topic, const char *filter, bool each_has_own)
 {
-    open_many(count, topic, filter);
+    open_many(count, 0, topic, filter);
     for (uint32_t i = 0; i < count; i++) {
         fleet_world_flow(fleet_world_client(&world, 0, i), 0)->sequence = 3;
     }
@@ -342,6 +366,7 @@ static void many_times_many_are_not_looked_at_one_by_one(void)
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(sums_are_those_of_all_pairs),
     FMX_TEST_CASE(what_was_refused_before_a_return_is_not_lost),
+    FMX_TEST_CASE(what_is_missing_at_a_return_is_kept_if_it_may_be_refused),
     FMX_TEST_CASE(many_times_many_are_not_looked_at_one_by_one),
 };
 
