@@ -204,8 +204,7 @@ struct hostile *hostile_open(const struct hostile_script *script)
     CU_ASSERT_PTR_NOT_NULL_FATAL(hostile);
     hostile->script = script;
     hostile->done.goodbye = -1;
-    hostile->port = loop_fixed_port();
-    hostile->listener = loop_listen(hostile->port);
+    hostile->listener = loop_listen_anywhere(&hostile->port);
     pthread_mutex_init(&hostile->lock, NULL);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&hostile->thread, NULL, accept_all, hostile), 0);
     return hostile;

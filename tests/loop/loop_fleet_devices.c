@@ -567,11 +567,11 @@ static void server_next(struct server *server)
 
 static struct fmx_fleet *registering(struct server *server, enum fmx_fleet_register registration)
 {
-    uint16_t port = loop_fixed_port();
+    uint16_t port;
     struct loop_plan plan;
 
     loop_begin();
-    server->listener = loop_listen(port);
+    server->listener = loop_listen_anywhere(&port);
     device_plan(&plan, 1);
     plan.group.version = FMX_MQTT_311;
     plan.group.connect_timeout_ms = 60000;

@@ -46,28 +46,14 @@ static void prepare(const struct mitm_plan *plan)
     world.publish.qos = 0;
     world.publish.interval_ns = 10 * LOOP_MS_NS;
     world.publish.messages_max = (uint64_t)PAIRS * MESSAGES;
-    for (unsigned i = 0; i < 2; i++) {
-        fmx_fleet_group_init(&world.groups[i]);
-        world.groups[i].clients_count = PAIRS;
-        world.groups[i].client_id = i == 0 ? "sub_%i" : "pub_%i";
-        world.groups[i].targets = i == 0 ? world.to_mitm : world.to_gateway;
-        world.groups[i].targets_count = 1;
-        fmx_fleet_stage_init(&world.stages[i], FMX_FLEET_RAMP);
-        world.stages[i].groups = 1u << i;
-    }
+    loop_group(&world.groups[0], "sub_%i", PAIRS, world.to_mitm);
+    loop_group(&world.groups[1], "pub_%i", PAIRS, world.to_gateway);
     world.groups[0].subscribes = &world.subscribe;
     world.groups[0].subscribes_count = 1;
     world.groups[1].publishes = &world.publish;
     world.groups[1].publishes_count = 1;
-    fmx_fleet_stage_init(&world.stages[2], FMX_FLEET_HOLD);
-    fmx_fleet_plan_init(&world.plan);
-    world.plan.mux.shards_count = 2;
-    world.plan.mux.log_level = FMX_LOG_ERROR;
-    world.plan.drain_ms = LOOP_DRAIN_MS;
-    world.plan.groups = world.groups;
-    world.plan.groups_count = 2;
-    world.plan.stages = world.stages;
-    world.plan.stages_count = 3;
+    loop_stages_of_two(world.stages, 0);
+    loop_plan_of_two(&world.plan, world.groups, world.stages, 3);
 }
 
 static void end(struct fmx_fleet *fleet)
@@ -175,9 +161,9 @@ struct by_hand {
 
 static void by_hand_begin(struct by_hand *by_hand, struct loop_plan *plan)
 {
-    uint16_t port = loop_fixed_port();
+    uint16_t port;
 
-    by_hand->listener = loop_listen(port);
+    by_hand->listener = loop_listen_anywhere(&port);
     by_hand->fleet = loop_fleet(plan, port);
     by_hand->fd = accept(by_hand->listener, NULL, NULL);
     CU_ASSERT_FATAL(by_hand->fd >= 0 && loop_receive(by_hand->fd, &by_hand->packet));

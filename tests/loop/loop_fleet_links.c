@@ -165,13 +165,13 @@ static void a_slow_reader_closes_its_window(void)
     static const uint8_t payload[PAYLOAD_BYTES];
     static const uint8_t connack[] = {0x20, 2, 0, 0};
     static struct loop_packet connect;
-    uint16_t port = loop_fixed_port();
+    uint16_t port;
     size_t said = 0;
 
     begin(1, false);
     world.plan.group.version = FMX_MQTT_311;
     world.plan.group.link.read_bytes_per_second = 300000;
-    int listener = loop_listen(port);
+    int listener = loop_listen_anywhere(&port);
     struct fmx_fleet *fleet = loop_fleet(&world.plan, port);
     int fd = accept(listener, NULL, NULL);
     CU_ASSERT_FATAL(fd >= 0 && loop_receive(fd, &connect) && connect.head == 0x10);
@@ -235,14 +235,14 @@ static void silent_clients_come_back_by_the_policy(void)
 static void half_a_connect_is_half_and_nothing_follows(void)
 {
     static uint8_t got[CONNECT_MAX];
-    uint16_t port = loop_fixed_port();
+    uint16_t port;
     size_t bytes = 0;
 
     begin(1, false);
     world.plan.group.manner = FMX_FLEET_HALF_CONNECT;
     world.plan.group.username = "somebody";
     world.plan.group.password = "whose password is never said in whole";
-    int listener = loop_listen(port);
+    int listener = loop_listen_anywhere(&port);
     struct fmx_fleet *fleet = loop_fleet(&world.plan, port);
     int fd = accept(listener, NULL, NULL);
     CU_ASSERT_FATAL(fd >= 0);

@@ -52,14 +52,6 @@ static void note_answer(void *user, const struct fmx_gateway_message *message)
     }
 }
 
-static void say(void *user, enum fmx_log_level level, const char *line)
-{
-    (void)user;
-    if (level <= FMX_LOG_WARN) {
-        fprintf(stderr, "fleet: %s\n", line);
-    }
-}
-
 static void plan_askers(uint8_t qos)
 {
     struct fmx_fleet_group *askers = &world.groups[0];
@@ -79,9 +71,7 @@ static void plan_askers(uint8_t qos)
         ask->properties.user = &world.user;
         ask->properties.user_count = 1;
     }
-    fmx_fleet_group_init(askers);
-    askers->client_id = "asker_%i";
-    askers->clients_count = PAIRS;
+    loop_group(askers, "asker_%i", PAIRS, world.targets);
     askers->publishes = world.asks;
     askers->publishes_count = 2;
 }
@@ -93,9 +83,7 @@ static void plan_responders(uint8_t qos)
     fmx_fleet_subscribe_init(&world.hears);
     world.hears.filter = "ask/%i";
     world.hears.qos = qos;
-    fmx_fleet_group_init(responders);
-    responders->client_id = "responder_%i";
-    responders->clients_count = PAIRS;
+    loop_group(responders, "responder_%i", PAIRS, world.targets);
     responders->subscribes = &world.hears;
     responders->subscribes_count = 1;
     responders->calls.answer = FMX_FLEET_ANSWER_ECHO;
@@ -115,21 +103,10 @@ static void begin(uint8_t qos, uint32_t shards_count)
     world.gateway = loop_gateway_start(&options);
     snprintf(world.target, sizeof world.target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
     world.targets[0] = world.target;
-    fmx_fleet_plan_init(&world.plan);
-    world.plan.mux.log = say;
+    loop_stages_of_two(world.stages, 1);
+    loop_plan_of_two(&world.plan, world.groups, world.stages, 3);
     world.plan.mux.shards_count = shards_count;
-    world.plan.drain_ms = LOOP_DRAIN_MS;
-    world.plan.groups = world.groups;
-    world.plan.groups_count = 2;
-    for (size_t i = 0; i < 2; i++) {
-        world.groups[i].targets = world.targets;
-        world.groups[i].targets_count = 1;
-        fmx_fleet_stage_init(&world.stages[i], FMX_FLEET_RAMP);
-        world.stages[i].groups = 2u >> i;
-    }
-    fmx_fleet_stage_init(&world.stages[2], FMX_FLEET_HOLD);
-    world.plan.stages = world.stages;
-    world.plan.stages_count = 3;
+    world.plan.mux.log_level = FMX_LOG_WARN;
 }
 
 static void end(void)

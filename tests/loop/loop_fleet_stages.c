@@ -21,17 +21,6 @@ struct world {
 
 static struct world world;
 
-static void begin_group(struct fmx_fleet_group *group, const char *name, uint32_t clients_count,
-                        const char *client_id)
-{
-    fmx_fleet_group_init(group);
-    group->name = name;
-    group->clients_count = clients_count;
-    group->client_id = client_id;
-    group->targets = world.targets;
-    group->targets_count = 1;
-}
-
 static void begin_publish(struct fmx_fleet_publish *publish, const char *topic,
                           uint64_t interval_ns)
 {
@@ -49,7 +38,8 @@ static void begin(uint32_t shards_count)
     world.gateway = loop_gateway(2);
     snprintf(world.target, sizeof world.target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
     world.targets[0] = world.target;
-    begin_group(&world.groups[0], "meters", METERS, "meter_%i");
+    loop_group(&world.groups[0], "meter_%i", METERS, world.targets);
+    world.groups[0].name = "meters";
     begin_publish(&world.meters[0], "m/%i/power", 50 * LOOP_MS_NS);
     begin_publish(&world.meters[1], "m/%i/alarm", 200 * LOOP_MS_NS);
     world.meters[1].schedule = FMX_FLEET_POISSON;
@@ -59,7 +49,8 @@ static void begin(uint32_t shards_count)
     world.meters[2].burst_count = 3;
     world.groups[0].publishes = world.meters;
     world.groups[0].publishes_count = 3;
-    begin_group(&world.groups[1], "cars", CARS, "car_%i");
+    loop_group(&world.groups[1], "car_%i", CARS, world.targets);
+    world.groups[1].name = "cars";
     fmx_fleet_subscribe_init(&world.hears[0]);
     world.hears[0].filter = "m/%i/+";
     world.hears[0].qos = 1;
@@ -70,14 +61,8 @@ static void begin(uint32_t shards_count)
     world.stages[0].publish_begin = world.stages[0].publish_end = 0;
     fmx_fleet_stage_init(&world.stages[1], FMX_FLEET_HOLD);
     world.stages[1].duration_ns = 2000 * LOOP_MS_NS;
-    fmx_fleet_plan_init(&world.plan);
+    loop_plan_of_two(&world.plan, world.groups, world.stages, 2);
     world.plan.mux.shards_count = shards_count;
-    world.plan.mux.log_level = FMX_LOG_ERROR;
-    world.plan.drain_ms = LOOP_DRAIN_MS;
-    world.plan.groups = world.groups;
-    world.plan.groups_count = 2;
-    world.plan.stages = world.stages;
-    world.plan.stages_count = 2;
     world.plan.seed = 7;
 }
 

@@ -21,33 +21,20 @@ static struct world world;
 /* Two groups, the first of which publishes; no stage yet. */
 static void begin(void)
 {
-    static const char *const ids[] = {"a_%i", "b_%i"};
-
     loop_begin();
     memset(&world, 0, sizeof world);
     world.gateway = loop_gateway(2);
     snprintf(world.target, sizeof world.target, "127.0.0.1:%u", fmx_gateway_port(world.gateway, 0));
     world.targets[0] = world.target;
-    for (unsigned i = 0; i < 2; i++) {
-        fmx_fleet_group_init(&world.groups[i]);
-        world.groups[i].clients_count = CLIENTS;
-        world.groups[i].client_id = ids[i];
-        world.groups[i].targets = world.targets;
-        world.groups[i].targets_count = 1;
-    }
+    loop_group(&world.groups[0], "a_%i", CLIENTS, world.targets);
+    loop_group(&world.groups[1], "b_%i", CLIENTS, world.targets);
     fmx_fleet_publish_init(&world.publishes[0]);
     world.publishes[0].topic = "t/%i";
     world.publishes[0].qos = 1;
     world.publishes[0].interval_ns = 100 * LOOP_MS_NS;
     world.groups[0].publishes = world.publishes;
     world.groups[0].publishes_count = 1;
-    fmx_fleet_plan_init(&world.plan);
-    world.plan.mux.shards_count = 2;
-    world.plan.mux.log_level = FMX_LOG_ERROR;
-    world.plan.drain_ms = LOOP_DRAIN_MS;
-    world.plan.groups = world.groups;
-    world.plan.groups_count = 2;
-    world.plan.stages = world.stages;
+    loop_plan_of_two(&world.plan, world.groups, world.stages, 0);
 }
 
 static struct fmx_fleet_stage *add_stage(enum fmx_fleet_stage_kind kind, unsigned duration_ms)
@@ -69,15 +56,7 @@ static struct fmx_fleet_stage *add_ramp(double rate)
 
 static struct fmx_fleet *start(void)
 {
-    struct fmx_fleet *fleet;
-    char error[512] = "";
-
-    if (fmx_fleet_open(&world.plan, &fleet, error, sizeof error) != FMX_OK ||
-        fmx_fleet_start(fleet, error, sizeof error) != FMX_OK) {
-        fprintf(stderr, "%s\n", error);
-        CU_FAIL_FATAL("the fleet starts");
-    }
-    return fleet;
+    return loop_fleet_start(&world.plan);
 }
 
 static void end(struct fmx_fleet *fleet)

@@ -14,8 +14,6 @@
 #include "tests/loop/support.h"
 #include "tests/support/prng.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -55,19 +53,6 @@ struct mitm {
 
 /* ── bytes ── */
 
-static bool write_all(int fd, const uint8_t *bytes, size_t count)
-{
-    while (count > 0) {
-        ssize_t wrote = send(fd, bytes, count, MSG_NOSIGNAL);
-        if (wrote <= 0) {
-            return false;
-        }
-        bytes += wrote;
-        count -= (size_t)wrote;
-    }
-    return true;
-}
-
 /* Bytes of the whole packet in front; 0: it is not whole. */
 static size_t whole_packet(const struct buffer *buffer)
 {
@@ -86,7 +71,7 @@ static size_t whole_packet(const struct buffer *buffer)
 
 static bool send_held(struct connection *connection)
 {
-    bool is_sent = write_all(connection->client, connection->held.bytes, connection->held.used);
+    bool is_sent = loop_send(connection->client, connection->held.bytes, connection->held.used);
 
     connection->held.used = 0;
     return is_sent;
@@ -105,7 +90,7 @@ static bool pass_message(struct mitm *mitm, struct connection *connection, const
     }
     if (drawn < plan->lost + plan->repeated) {
         mitm->done.repeated++;
-        if (!write_all(connection->client, packet, bytes)) {
+        if (!loop_send(connection->client, packet, bytes)) {
             return false;
         }
     } else if (drawn < plan->lost + plan->repeated + plan->swapped && connection->held.used == 0) {
@@ -113,7 +98,7 @@ static bool pass_message(struct mitm *mitm, struct connection *connection, const
         connection->held.used = bytes;
         return true;
     }
-    if (!write_all(connection->client, packet, bytes)) {
+    if (!loop_send(connection->client, packet, bytes)) {
         return false;
     }
     mitm->done.swapped += connection->held.used > 0;
@@ -128,7 +113,7 @@ static bool pass_packets(struct mitm *mitm, struct connection *connection)
     while ((bytes = whole_packet(buffer)) > 0) {
         bool is_message = buffer->bytes[0] >> 4 == PUBLISH;
         bool is_passed = is_message ? pass_message(mitm, connection, buffer->bytes, bytes)
-                                    : write_all(connection->client, buffer->bytes, bytes);
+                                    : loop_send(connection->client, buffer->bytes, bytes);
         if (!is_passed) {
             return false;
         }
@@ -158,7 +143,7 @@ static bool from_client(const struct connection *connection)
     uint8_t bytes[4096];
     ssize_t got = recv(connection->client, bytes, sizeof bytes, 0);
 
-    return got > 0 && write_all(connection->server, bytes, (size_t)got);
+    return got > 0 && loop_send(connection->server, bytes, (size_t)got);
 }
 
 static void end_connection(struct connection *connection)
@@ -258,9 +243,7 @@ struct mitm *mitm_open(uint16_t server_port, const struct mitm_plan *plan)
     mitm->plan = *plan;
     mitm->prng.state = plan->seed;
     mitm->server_port = server_port;
-    mitm->port = loop_fixed_port();
-    mitm->listener = loop_listen(mitm->port);
-    CU_ASSERT_FATAL(mitm->listener >= 0);
+    mitm->listener = loop_listen_anywhere(&mitm->port);
     pthread_mutex_init(&mitm->lock, NULL);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&mitm->thread, NULL, run, mitm), 0);
     return mitm;

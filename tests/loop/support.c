@@ -236,6 +236,39 @@ struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port)
     return fleet;
 }
 
+void loop_group(struct fmx_fleet_group *group, const char *client_id, uint32_t clients_count,
+                const char *const *target)
+{
+    fmx_fleet_group_init(group);
+    group->client_id = client_id;
+    group->clients_count = clients_count;
+    group->targets = target;
+    group->targets_count = 1;
+}
+
+void loop_plan_of_two(struct fmx_fleet_plan *plan, const struct fmx_fleet_group *groups,
+                      const struct fmx_fleet_stage *stages, size_t stages_count)
+{
+    fmx_fleet_plan_init(plan);
+    plan->mux.shards_count = 2;
+    plan->mux.log = write_warning;
+    plan->mux.log_level = FMX_LOG_ERROR;
+    plan->drain_ms = LOOP_DRAIN_MS;
+    plan->groups = groups;
+    plan->groups_count = 2;
+    plan->stages = stages;
+    plan->stages_count = stages_count;
+}
+
+void loop_stages_of_two(struct fmx_fleet_stage *stages, unsigned first)
+{
+    fmx_fleet_stage_init(&stages[0], FMX_FLEET_RAMP);
+    fmx_fleet_stage_init(&stages[1], FMX_FLEET_RAMP);
+    fmx_fleet_stage_init(&stages[2], FMX_FLEET_HOLD);
+    stages[0].groups = 1u << first;
+    stages[1].groups = 2u >> first;
+}
+
 struct fmx_fleet_snapshot loop_look(const struct fmx_fleet *fleet)
 {
     struct fmx_fleet_snapshot snapshot;
@@ -379,6 +412,12 @@ int loop_listen(uint16_t port)
     CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
     CU_ASSERT_FATAL(listen(fd, 100) == 0);
     return fd;
+}
+
+int loop_listen_anywhere(uint16_t *out_port)
+{
+    *out_port = loop_fixed_port();
+    return loop_listen(*out_port);
 }
 
 bool loop_send(int fd, const void *bytes, size_t count)

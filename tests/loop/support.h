@@ -118,6 +118,17 @@ const struct fmx_fleet_plan *loop_plan_join(struct loop_plan *plan);
 struct fmx_fleet *loop_fleet_start(const struct fmx_fleet_plan *plan);
 struct fmx_fleet *loop_fleet(struct loop_plan *plan, uint16_t port);
 
+/* For plans of two groups: a group with defaults and one target; */
+void loop_group(struct fmx_fleet_group *group, const char *client_id, uint32_t clients_count,
+                const char *const *target);
+
+/* the plan, of two shards, with no log but errors; */
+void loop_plan_of_two(struct fmx_fleet_plan *plan, const struct fmx_fleet_group *groups,
+                      const struct fmx_fleet_stage *stages, size_t stages_count);
+
+/* and three stages: all of group `first` come before the other one's, and then they stay. */
+void loop_stages_of_two(struct fmx_fleet_stage *stages, unsigned first);
+
 struct fmx_fleet_snapshot loop_look(const struct fmx_fleet *fleet);
 struct fmx_latency loop_latency(const struct fmx_fleet *fleet, enum fmx_fleet_latency latency);
 void loop_fleet_end(struct fmx_fleet *fleet);
@@ -168,8 +179,9 @@ struct loop_connect {
 /* TCP only. */
 int loop_dial(uint16_t port, int receive_buffer_bytes);
 
-/* A listening socket on 127.0.0.1; its accept gives up after a while. */
+/* A listening socket on 127.0.0.1, on this port or any other; its accept gives up after a while. */
 int loop_listen(uint16_t port);
+int loop_listen_anywhere(uint16_t *out_port);
 
 /* All of them, or false. */
 bool loop_send(int fd, const void *bytes, size_t count);

@@ -178,6 +178,16 @@ static void the_slower_of_two_is_the_limit(void)
     }
 }
 
+/* Of one shard, without rows. */
+static struct result *small_result(void)
+{
+    struct result *result = result_open();
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    result->shards_count = 1;
+    return result;
+}
+
 /* All of these seconds suffer: threads that never sleep, and what waits for them. */
 static void what_waits_for_us_tells_who_has_no_time_left(void)
 {
@@ -195,11 +205,9 @@ static void what_waits_for_us_tells_who_has_no_time_left(void)
         {0.80, 0.05, 2100, RESULT_GENERATOR_LIMITED},
         {0.30, 0.10, 9000, RESULT_SERVER_LIMITED},
     };
-    struct result *result = result_open();
+    struct result *result = small_result();
     char words[256];
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
-    result->shards_count = 1;
     for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
         const struct second *second = &seconds[i];
         struct result_row row = {.end_ns = 1000000000, .publishes_wanted = 1000};
@@ -354,12 +362,10 @@ static void evidence_has_figures(void)
 /* What was due is counted, so that it is the number that the ledger has. */
 static void what_was_not_sent_is_told_of_what_was_due(void)
 {
-    struct result *result = result_open();
+    struct result *result = small_result();
     struct result_row row = {.end_ns = 1000000000, .publishes_wanted = 52.4};
     char words[256];
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
-    result->shards_count = 1;
     row.counters.publishes_planned = 50;
     row.counters.publishes_overdue = 50;
     CU_ASSERT_EQUAL(verdict_row(result, &row, NULL, words, sizeof(words)), RESULT_SERVER_LIMITED);
@@ -377,11 +383,9 @@ static void refusals_and_planned_ends_blame_nobody(void)
         {.status = FMX_PEER_UNASKED, .count = 1000},
         {.status = FMX_PEER_CLOSED, .count = 1000},
     };
-    struct result *result = result_open();
+    struct result *result = small_result();
     struct result_row row = {.end_ns = 1000000000, .connects_wanted = 100};
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
-    result->shards_count = 1;
     row.counters.connects_begun = row.counters.connects_planned = 100;
     row.counters.connects_failed = 20;
     row.counters.clients_open = 80;
@@ -397,12 +401,10 @@ static void refusals_and_planned_ends_blame_nobody(void)
 
 static void what_is_short_or_paused_says_nothing(void)
 {
-    struct result *result = result_open();
+    struct result *result = small_result();
     struct result_row row = {.end_ns = 1000000000, .publishes_wanted = 1000};
     char words[256];
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
-    result->shards_count = 1;
     row.counters.publishes_planned = 1000;
     row.counters.publishes_overdue = 1000;
     row.latency[FMX_FLEET_LAG] = (struct fmx_latency){.count = 10, .p99_ns = 900000000};
@@ -422,12 +424,10 @@ static void what_is_short_or_paused_says_nothing(void)
 /* A run of 1,000 messages that went well. */
 static struct result *good_result(void)
 {
-    struct result *result = result_open();
+    struct result *result = small_result();
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
     snprintf(result->verb, sizeof(result->verb), "pub");
     result->clients_count = 10;
-    result->shards_count = 1;
     result->base_rate = 100;
     result->elapsed_ns = UINT64_C(10000000000);
     result->is_finished = true;
