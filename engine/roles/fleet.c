@@ -10,6 +10,10 @@
  * Not here:       a map of the other files: fleet.h
  */
 #include "engine/roles/fleet_stage.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_request.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/clock.h"
 

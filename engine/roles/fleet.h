@@ -27,6 +27,10 @@
  *     fleet_settle.c     what never came, when all is over: the ledger is closed
  *     fleet_snapshot.c   counters and histograms of all shards, added up
  *
+ * Calls:   fleet_device.h (device, register), fleet_tls.h (tls_plan, tls, certs), fleet_message.h,
+ *          fleet_payload.h, fleet_request.h (request, rrpc), fleet_stage.h (stage, leave),
+ *          fleet_clock.h, fleet_schedule.h, fleet_refuse.h, fleet_track.h (what it tells settle),
+ *          fleet_gaps.h, fleet_plan.h (among its own files); those of all others stand below.
  * Words:   team: a group of the plan and all that open has made of it, read-only after; crew: a
  *          team's clients on one shard; flow: one topic of one client.
  * Clients: the plan numbers them through, group by group: that is a client's index. Its number
@@ -42,37 +46,23 @@
 #include "engine/roles/fleet_clock.h"
 #include "engine/roles/fleet_schedule.h"
 #include "engine/roles/template.h"
-#include "proto/dialect.h"
-#include "tls/tls.h"
 
 #include <fleetmux/fleet.h>
 
-#define FMX_FLEET_CLIENTS_MAX       16000000u
-#define FMX_FLEET_PACKET_BYTES_MAX  (16u << 20)
-#define FMX_FLEET_OPTIONS_BYTES_MAX 512u /* platform.more_options */
-#define FMX_FLEET_SDK_BYTES_MAX     64u
-#define FMX_FLEET_TOKEN_BYTES_MAX   512u            /* of what registering gives us */
-#define FMX_FLEET_PSK_TIMESTAMP     "2524608000000" /* of the C SDKs' PSK identities */
+#define FMX_FLEET_CLIENTS_MAX      16000000u
+#define FMX_FLEET_PACKET_BYTES_MAX (16u << 20)
 
 struct fmx_fleet;
 struct fmx_fleet_shard;
-struct fmx_payload_text;     /* fleet_payload.c: a text with variables, taken apart */
+struct fmx_fleet_mark;       /* fleet_message.h: who sent a message, and when */
+struct fmx_payload_text;     /* fleet_payload.h: a text with variables, taken apart */
+struct fmx_fleet_tls;        /* fleet_tls.h: what the clients of a team share */
+struct fmx_fleet_learnt;     /* fleet_device.h: what a client was told when it registered */
+struct fmx_fleet_answers;    /* fleet_rrpc.c: those of a team that wait */
 struct fmx_fleet_making;     /* fleet_message.c: what messages are made in */
 struct fmx_fleet_ledger;     /* fleet_track.c: what a shard's receivers have seen */
 struct fmx_fleet_names_sent; /* fleet_refuse.c: which messages a connection has in flight */
 struct fmx_fleet_requests;   /* fleet_request.c: those of a shard that wait */
-
-/* What the clients of a team with TLS share: made by open, read-only after. */
-struct fmx_fleet_tls {
-    struct fmx_tls_client options; /* texts that only open needed are gone; the others are ours */
-    struct fmx_tls_context *context;
-    char **hosts;                /* of the targets, as a certificate names them */
-    struct fmx_tls_cert **certs; /* NULL: none */
-    uint32_t certs_count;        /* 1, or one for each client of the group, by number */
-    uint32_t psk_key_bytes;
-    uint8_t psk_key[FMX_TLS_PSK_BYTES_MAX]; /* FMX_TLS_PSK_GIVEN */
-    bool keeps_sessions;
-};
 
 /* What open has made of a publish of the plan, beside its copy. */
 struct fmx_fleet_topic {
@@ -243,25 +233,6 @@ struct fmx_fleet_cause_slot {
     _Atomic uint64_t key;      /* status, errno and reason packed; 0: free. Stored after `words` */
     const char *_Atomic words; /* static storage; NULL: none */
     _Atomic uint64_t count;
-};
-
-/* What a client was told when it registered. */
-struct fmx_fleet_learnt {
-    uint16_t id_bytes; /* of its client id; 0: it has a secret of its own instead of a token */
-    uint16_t secret_bytes;
-    uint8_t bytes[]; /* client id, then secret or token */
-};
-
-struct fmx_fleet_chunk;
-
-/* Answers that wait for their time: first in, first out, since all of a crew wait equally long. */
-struct fmx_fleet_answers {
-    struct fmx_fleet_chunk *first;
-    struct fmx_fleet_chunk *last;
-    uint32_t count;
-    uint32_t count_max;
-    size_t bytes;
-    struct fmx_timer timer; /* armed for the first of them */
 };
 
 /* A text as it was filled in last: the messages of a burst share it. */
@@ -478,126 +449,6 @@ enum fmx_status fmx_fleet_teams_open(struct fmx_fleet *fleet, const struct fmx_f
                                      char *error, size_t error_bytes) FMX_MUST_USE;
 void fmx_fleet_teams_close(struct fmx_fleet *fleet);
 
-/* ── fleet_device.c ── */
-
-/* What variables stand for, of one client, for as long as texts are filled in. */
-struct fmx_fleet_names {
-    struct fmx_template_values values;
-    struct fmx_fleet_device device;
-    uint8_t client_id[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t username[FMX_TEMPLATE_BYTES_MAX];
-};
-
-/* Those that stand in any topic, filter or payload text of its team. */
-void fmx_fleet_names_of(const struct fmx_fleet_client *client, struct fmx_fleet_names *out_names);
-
-/* Fills in a topic or filter of a client; `out` has room for FMX_TEMPLATE_BYTES_MAX. */
-fmx_slice fmx_fleet_fill(const struct fmx_fleet_client *client, const char *text, uint8_t *out);
-
-/* The client's part of CONNECT. */
-struct fmx_fleet_login {
-    fmx_slice client_id;
-    fmx_slice username;
-    fmx_slice password;
-    bool has_username;
-    bool has_password;
-    uint8_t client_id_bytes[2 * FMX_TEMPLATE_BYTES_MAX];
-    uint8_t username_bytes[FMX_TEMPLATE_BYTES_MAX];
-    uint8_t password_bytes[FMX_TEMPLATE_BYTES_MAX];
-};
-
-/* What a client says of itself now. False: no device has its number, or memory ran out. */
-bool fmx_fleet_login(const struct fmx_fleet_client *client, struct fmx_fleet_login *out_login);
-
-/* The names of client `number` of a group. False: there is no such device. */
-bool fmx_fleet_device_names(const struct fmx_fleet_group *group, uint32_t number,
-                            struct fmx_fleet_device *out_device);
-
-/* The device's secret, as the plan has it, into the device. False: memory ran out. */
-bool fmx_fleet_device_secret(const struct fmx_fleet_platform *platform,
-                             struct fmx_fleet_device *device);
-
-/*
- * Writes client id, user name and password of a device. `client` says all that stands between the
- * pipes but for `more_options` (may be NULL); with a token, `secret` is the password as it is.
- * False: memory ran out.
- */
-bool fmx_fleet_sign(const struct fmx_dialect_client *client, const char *more_options,
-                    const struct fmx_fleet_device *device, fmx_slice secret,
-                    struct fmx_fleet_login *out_login);
-
-/* Fills in any text of client `number` of a group. False: there is no such device. */
-bool fmx_fleet_fill_any(const struct fmx_fleet_group *group, uint32_t number, const char *text,
-                        uint8_t *out, fmx_slice *out_text);
-
-/* ── fleet_tls_plan.c ── */
-
-/* FMX_OK or FMX_E_OPTION with words; of a group with TLS. */
-enum fmx_status fmx_fleet_tls_check(const struct fmx_fleet_group *group, char *error,
-                                    size_t error_bytes) FMX_MUST_USE;
-
-/* The same of what holds variables, filled in with the longest values that they can have. */
-enum fmx_status fmx_fleet_tls_check_texts(const struct fmx_fleet_group *group,
-                                          const struct fmx_template_values *longest, char *error,
-                                          size_t error_bytes) FMX_MUST_USE;
-
-/*
- * Makes team->tls of what the given group says, reads all files. FMX_OK, or as fmx_tls_client_open;
- * closing is allowed either way.
- */
-enum fmx_status fmx_fleet_tls_open(struct fmx_fleet_team *team, const struct fmx_fleet_group *group,
-                                   char *error, size_t error_bytes) FMX_MUST_USE;
-void fmx_fleet_tls_close(struct fmx_fleet_team *team);
-
-/* ── fleet_certs.c ── */
-
-/* Reads what the texts name: one certificate, or each client's. As fmx_tls_cert_read. */
-enum fmx_status fmx_fleet_certs_open(struct fmx_fleet_team *team, const char *cert, const char *key,
-                                     char *error, size_t error_bytes) FMX_MUST_USE;
-void fmx_fleet_certs_close(struct fmx_fleet_tls *tls);
-
-/* ── fleet_tls.c ── */
-
-/* Room for sessions. False: no memory. */
-bool fmx_fleet_tls_open_crew(struct fmx_fleet_crew *crew);
-void fmx_fleet_tls_close_crew(struct fmx_fleet_crew *crew);
-
-/* Right after the dial: the connection speaks TLS, or ends within this turn. */
-void fmx_fleet_tls_begin(struct fmx_conn *conn);
-void fmx_fleet_tls_opened(struct fmx_conn *conn);
-
-/* Keeps what the connection leaves to resume. Returns words about its end, or NULL. */
-const char *fmx_fleet_tls_closed(struct fmx_conn *conn);
-
-/* Who a client is as a PSK says it. */
-struct fmx_fleet_psk {
-    size_t identity_bytes;
-    size_t key_bytes;
-    uint8_t identity[FMX_PSK_IDENTITY_BYTES_MAX];
-    uint8_t key[FMX_TLS_PSK_BYTES_MAX]; /* the caller wipes it */
-};
-
-/* FMX_OK; FMX_E_ARGUMENT (there is no such device), FMX_TLS_PSK (too long), FMX_LIMIT_MEMORY. */
-enum fmx_status fmx_fleet_psk_of(const struct fmx_fleet_team *team, uint32_t number,
-                                 struct fmx_fleet_psk *out_psk) FMX_MUST_USE;
-
-/* ── fleet_register.c ── */
-
-/* Must the client ask first who it is? */
-bool fmx_fleet_must_register(const struct fmx_fleet_client *client);
-
-/* What the client was told; NULL: nothing. */
-const struct fmx_fleet_learnt *fmx_fleet_learnt_of(const struct fmx_fleet_client *client);
-
-/* The server says yes to one that asks: now it has to answer. */
-void fmx_fleet_register_begin(struct fmx_conn *conn);
-void fmx_fleet_register_is_late(struct fmx_conn *conn);
-void fmx_fleet_register_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
-
-/* Room for what clients learn. False: no memory. */
-bool fmx_fleet_register_open(struct fmx_fleet_crew *crew);
-void fmx_fleet_register_close(struct fmx_fleet_crew *crew);
-
 /* ── fleet_client.c ── */
 
 void fmx_fleet_ramp(struct fmx_fleet_crew *crew);
@@ -695,162 +546,6 @@ void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet);
 
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag);
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);
-
-/* ── fleet_message.c ── */
-
-#define FMX_MARK_BYTES  32u
-#define FMX_MARK_DIGITS (2 * FMX_MARK_BYTES)
-
-/*
- * Who sent a message, which one of his, when it was to leave and when it left. In a packet it is
- * "fmx2", origin (4 bytes), publisher (3), topic (1), sequence (6), lateness (6), planned time (8).
- */
-struct fmx_fleet_mark {
-    uint32_t origin;    /* of the run; its upper half is the machine's, whose clock it is */
-    uint32_t publisher; /* index of the client in its plan: 24 bits */
-    uint8_t topic;      /* which of its publishes */
-    uint64_t sequence;  /* 48 bits */
-    uint64_t planned_ns;
-    uint64_t sent_ns; /* at most 2^48 ns after */
-};
-
-/* What is to be made. */
-struct fmx_message_wish {
-    const struct fmx_fleet_client *client;
-    uint32_t topic; /* which of the group's publishes */
-    uint64_t sequence;
-    uint64_t sent_before; /* messages of the flow: skipped ones leave no hole in the marks */
-    uint64_t step;        /* on the plan's clock, to the next one: what the hash knows of time */
-    uint64_t planned_ns;
-};
-
-/*
- * Makes the message, all of it but topic and alias, which the caller sets. It is the shard's, until
- * the next one is made. `out_hash` is of topic, number, step, properties and payload, but not of
- * what says when it was sent.
- */
-struct fmx_publish *fmx_fleet_message_make(struct fmx_fleet_shard *fleet,
-                                           const struct fmx_message_wish *wish, uint64_t *out_hash);
-
-/* The topic of a client's messages, until another one is asked for. */
-fmx_slice fmx_fleet_message_topic(struct fmx_fleet_shard *fleet,
-                                  const struct fmx_fleet_client *client, uint32_t topic);
-
-/* False: the payload has no mark of ours. */
-bool fmx_fleet_mark_read(fmx_slice payload, struct fmx_fleet_mark *out_mark);
-
-/* Is it of this machine's clock? */
-bool fmx_fleet_mark_is_near(const struct fmx_fleet *fleet, const struct fmx_fleet_mark *mark);
-
-/* Carry the messages of a publish our mark? */
-bool fmx_fleet_is_marked(const struct fmx_fleet_team *team, uint32_t topic);
-
-/* This machine, and a draw for this run. */
-uint32_t fmx_fleet_origin(void);
-
-/* Is it the topic of a reply to a property post? */
-bool fmx_fleet_is_thing_reply(fmx_slice topic);
-
-/* Makes the shard's buffers. False: no memory. */
-bool fmx_fleet_message_open(struct fmx_fleet_shard *fleet);
-void fmx_fleet_message_close(struct fmx_fleet_shard *fleet);
-
-/* ── fleet_payload.c: texts with variables, see fmx_fleet_publish ── */
-
-/*
- * Takes a text apart. FMX_OK, FMX_LIMIT_MEMORY, or FMX_E_OPTION: `error` says at which character
- * and what to write ("character 7: …"). out_text NULL: the text is only checked.
- */
-enum fmx_status fmx_payload_text_open(const char *text, bool has_devices,
-                                      struct fmx_payload_text **out_text, char *error,
-                                      size_t error_bytes) FMX_MUST_USE;
-void fmx_payload_text_close(struct fmx_payload_text *text);
-
-/* No text of any client is longer than this. `longest` has the longest texts; numbers are known. */
-size_t fmx_payload_text_bytes_max(const struct fmx_payload_text *text,
-                                  const struct fmx_template_values *longest);
-
-/* Is %m in it? */
-bool fmx_payload_text_has_mark(const struct fmx_payload_text *text);
-
-/* Is any time in it? If not, unix_ns has no meaning. */
-bool fmx_payload_text_has_time(const struct fmx_payload_text *text);
-
-/* Is %c, %u, %p or %d in it? If not, what the client's values say of it has no meaning. */
-bool fmx_payload_text_has(const struct fmx_payload_text *text, char variable);
-
-struct fmx_payload_values {
-    struct fmx_template_values client;
-    uint64_t sequence;
-    uint64_t key;        /* draws of this message begin here */
-    uint64_t flow_key;   /* and those of its flow: where walks begin */
-    uint64_t unix_ns;    /* now */
-    const uint8_t *mark; /* FMX_MARK_BYTES */
-};
-
-/* Writes it; returns its bytes. `out` has room for fmx_payload_text_bytes_max. */
-size_t fmx_payload_text_fill(const struct fmx_payload_text *text,
-                             const struct fmx_payload_values *values, uint8_t *out,
-                             uint64_t *out_hash);
-
-/* ── fleet_request.c ── */
-
-#define FMX_FLEET_REQUEST_BYTES 8u
-
-/*
- * The name of a request: what its Correlation Data begins with, most significant byte first. It is
- * one of its plan's until a topic of a client has had 2^34 of them.
- */
-static inline uint64_t fmx_fleet_request_name(uint32_t index, uint32_t topic, uint64_t sequence)
-{
-    static_assert(FMX_FLEET_PUBLISHES_MAX <= 1u << 6, "6 + 24 + 34 bits");
-    return (uint64_t)topic << 58 | (uint64_t)index << 34 | (sequence & ((1ull << 34) - 1));
-}
-
-/* Whose it is. */
-static inline uint32_t fmx_fleet_request_index(uint64_t name)
-{
-    return (uint32_t)(name >> 34) & FMX_FLEET_NUMBER_MASK;
-}
-
-/* Subscribes a client to the topics of its answers; returns how many SUBACKs that makes due. */
-uint32_t fmx_fleet_requests_subscribe(struct fmx_conn *conn);
-
-/* A request leaves: from now on its answer is waited for. False: no memory, do not send it. */
-bool fmx_fleet_request_sent(struct fmx_fleet_client *client, uint32_t topic, uint64_t sequence,
-                            uint64_t planned_ns, uint64_t sent_ns);
-
-/* True: the message was an answer to a request, and is dealt with. */
-bool fmx_fleet_on_answer(struct fmx_conn *conn, const struct fmx_publish *publish);
-
-/* Those that have waited long enough. */
-void fmx_fleet_requests_due(struct fmx_fleet_shard *fleet);
-
-bool fmx_fleet_requests_open(struct fmx_fleet_shard *fleet);
-void fmx_fleet_requests_close(struct fmx_fleet_shard *fleet);
-
-/* Requests that still wait. */
-uint64_t fmx_fleet_requests_waiting(const struct fmx_fleet_shard *fleet);
-
-/* ── fleet_rrpc.c ── */
-
-/* The tag of an identifier that an answer has taken; no flow's is like it. */
-#define FMX_FLEET_TAG_ANSWER UINT64_MAX
-
-/* True: the message was a call or a request of somebody's, and is dealt with. */
-bool fmx_fleet_on_call(struct fmx_conn *conn, const struct fmx_publish *publish);
-
-/* Sends the answers of a team that are due. */
-void fmx_fleet_answers_due(struct fmx_fleet_shard *fleet, struct fmx_timer *timer);
-
-/*
- * The topic on which a call is answered: borrowed from `topic`, or made in `out` (room for
- * FMX_TEMPLATE_BYTES_MAX). Empty: it is no call.
- */
-fmx_slice fmx_fleet_answer_topic(fmx_slice topic, uint8_t *out);
-
-bool fmx_fleet_answers_open(struct fmx_fleet_shard *fleet);
-void fmx_fleet_answers_close(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_track.c ── */
 

@@ -14,7 +14,8 @@
  * Limits:         THREADS_MAX threads
  * Not here:       what a certificate may be: tls/
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/clock.h"
 #include "engine/log.h"

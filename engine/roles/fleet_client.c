@@ -16,6 +16,9 @@
  * Not here:       messages: fleet_flow.c; who leaves when: fleet_leave.c
  */
 #include "engine/roles/fleet_refuse.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_request.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/conn_tls.h"
 #include "proto/encode.h"

@@ -10,7 +10,7 @@
  * Limits:         those of proto/dialect.h; what a plan has beyond them: fleet_plan.c
  * Not here:       what is signed: proto/dialect.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
 
 #include "tls/hmac.h"
 

@@ -19,6 +19,9 @@
  * Not here:       what stands in a message: fleet_message.c; the ledger: fleet_track.c
  */
 #include "engine/roles/fleet_refuse.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_request.h"
 
 #include "proto/encode.h"
 #include "proto/limits.h"

@@ -22,7 +22,10 @@
  *                 first MARK_LOOK_BYTES; lateness of 2^48 ns (78 h) and more counts as that
  * Not here:       when a message leaves: fleet_flow.c; texts: fleet_payload.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_payload.h"
+#include "engine/roles/fleet_request.h"
 
 #include "proto/topic.h"
 

@@ -11,6 +11,8 @@
  *                 fleet_tls_plan.c; our copy: fleet_team.c
  */
 #include "engine/roles/fleet_plan.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/options.h"
 #include "engine/roles/address.h"

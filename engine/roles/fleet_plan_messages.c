@@ -8,6 +8,7 @@
  * Not here:       what a payload's text may hold: fleet_payload.c
  */
 #include "engine/roles/fleet_plan.h"
+#include "engine/roles/fleet_payload.h"
 
 #include "engine/options.h"
 #include "proto/limits.h"

@@ -13,6 +13,7 @@
  * Not here:       product keys, device names, secrets: fleet_plan.c
  */
 #include "engine/roles/fleet_plan.h"
+#include "engine/roles/fleet_device.h"
 
 #include "proto/utf8.h"
 

@@ -19,6 +19,7 @@
  *                 how much it may be
  */
 #include "engine/roles/fleet_track.h"
+#include "engine/roles/fleet_message.h"
 
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@
  * Limits:         connect_timeout_ms for the answer
  * Not here:       what is said in CONNECT: fleet_device.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
 
 #include "proto/limits.h"
 

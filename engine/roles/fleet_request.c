@@ -18,7 +18,8 @@
  *                 request was sent; what is measured runs from when it was planned
  * Not here:       what stands in a request: fleet_message.c; answering: fleet_rrpc.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_request.h"
 
 #include "proto/limits.h"
 

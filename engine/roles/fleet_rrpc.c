@@ -18,7 +18,7 @@
  *                 answer that finds window or queue full waits once more
  * Not here:       how a call is delivered: the server; requests of ours: fleet_request.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_request.h"
 
 #include "proto/encode.h"
 #include "proto/limits.h"
@@ -35,12 +35,22 @@
 #define REQUEST       "/rrpc/request/"
 #define RESPONSE      "/rrpc/response/"
 
-struct fmx_fleet_chunk {
-    struct fmx_fleet_chunk *next;
+struct chunk {
+    struct chunk *next;
     uint32_t begin;
     uint32_t end;
     uint32_t capacity;
     uint64_t words[]; /* `begin`, `end` and `capacity` count bytes of them */
+};
+
+/* Answers that wait for their time: first in, first out, since all of a crew wait equally long. */
+struct fmx_fleet_answers {
+    struct chunk *first;
+    struct chunk *last;
+    uint32_t count;
+    uint32_t count_max;
+    size_t bytes;
+    struct fmx_timer timer; /* armed for the first of them */
 };
 
 /* An answer that waits; what it is made of follows it, in the order of `bytes`. */
@@ -195,7 +205,7 @@ static struct answer answer_of(const struct waiting *waiting)
 
 static struct waiting *first_waiting(const struct fmx_fleet_answers *answers)
 {
-    struct fmx_fleet_chunk *chunk = answers->first;
+    struct chunk *chunk = answers->first;
 
     return (struct waiting *)(void *)((uint8_t *)chunk->words + chunk->begin);
 }
@@ -203,7 +213,7 @@ static struct waiting *first_waiting(const struct fmx_fleet_answers *answers)
 /* Room at the end of the last chunk, or in a new one. NULL: no memory. */
 static struct waiting *add_waiting(struct fmx_fleet_answers *answers, size_t bytes)
 {
-    struct fmx_fleet_chunk *chunk = answers->last;
+    struct chunk *chunk = answers->last;
 
     if (chunk == NULL || chunk->capacity - chunk->end < bytes) {
         size_t capacity = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
@@ -211,7 +221,7 @@ static struct waiting *add_waiting(struct fmx_fleet_answers *answers, size_t byt
         if (chunk == NULL) {
             return NULL;
         }
-        *chunk = (struct fmx_fleet_chunk){.capacity = (uint32_t)capacity};
+        *chunk = (struct chunk){.capacity = (uint32_t)capacity};
         if (answers->count == 0) { /* an empty one is not to be looked at first */
             free(answers->first);
             answers->first = answers->last = NULL;
@@ -233,7 +243,7 @@ static struct waiting *add_waiting(struct fmx_fleet_answers *answers, size_t byt
 /* The first one has gone. An emptied chunk goes too, unless the next answer can begin in it. */
 static void drop_first(struct fmx_fleet_answers *answers)
 {
-    struct fmx_fleet_chunk *chunk = answers->first;
+    struct chunk *chunk = answers->first;
     const struct waiting *waiting = first_waiting(answers);
     size_t bytes = waiting_bytes(waiting->bytes);
 
@@ -358,10 +368,10 @@ bool fmx_fleet_answers_open(struct fmx_fleet_shard *fleet)
     return true;
 }
 
-static void close_chunks(struct fmx_fleet_chunk *chunk)
+static void close_chunks(struct chunk *chunk)
 {
     while (chunk != NULL) {
-        struct fmx_fleet_chunk *next = chunk->next;
+        struct chunk *next = chunk->next;
         free(chunk);
         chunk = next;
     }

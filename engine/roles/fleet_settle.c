@@ -29,6 +29,9 @@
  *                 goes. Texts are told apart by hashes of 64 bits
  */
 #include "engine/roles/fleet_track.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_request.h"
 
 #include "engine/router.h"
 #include "proto/topic.h"

@@ -13,7 +13,10 @@
  * Limits:         those of fleet_plan.c
  * Not here:       what is wrong with a plan: fleet_plan.c; TLS: fleet_tls_plan.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_payload.h"
+#include "engine/roles/fleet_request.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/roles/address.h"
 #include "proto/limits.h"

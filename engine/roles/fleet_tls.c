@@ -18,7 +18,8 @@
  * Limits:         those of fleet_tls_plan.c
  * Not here:       files, checks: fleet_tls_plan.c; the handshake's turns: engine/conn_tls.h
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/conn_tls.h"
 #include "tls/hmac.h"

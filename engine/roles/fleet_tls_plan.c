@@ -11,7 +11,7 @@
  * Limits:         each in a table below; identities FMX_PSK_IDENTITY_BYTES_MAX
  * Not here:       reading certificates: fleet_certs.c; TLS of a connection: fleet_tls.c
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_tls.h"
 
 #include "engine/log.h"
 #include "engine/options.h"

@@ -30,6 +30,8 @@
  * Not here:       what never came at all: fleet_settle.c
  */
 #include "engine/roles/fleet_track.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
 
 #include "proto/topic.h"
 

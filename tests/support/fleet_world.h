@@ -6,6 +6,8 @@
 #define FMX_TESTS_SUPPORT_FLEET_WORLD_H
 
 #include "engine/roles/fleet_track.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_message.h"
 #include "engine/shard.h"
 
 struct fleet_world {

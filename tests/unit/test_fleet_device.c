@@ -1,7 +1,7 @@
 /*
  * test_fleet_device — who a device of a fleet is, and what it signs
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
 #include "tests/support/run.h"
 
 #include <stdio.h>

@@ -2,7 +2,8 @@
  * test_fleet_message — what a fleet writes into messages and reads from them; where calls are
  * answered
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_message.h"
+#include "engine/roles/fleet_request.h"
 #include "engine/shard.h"
 #include "tests/support/prng.h"
 #include "tests/support/run.h"

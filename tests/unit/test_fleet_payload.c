@@ -1,7 +1,7 @@
 /*
  * test_fleet_payload — texts with variables: what they become, and what is said of bad ones
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_payload.h"
 #include "tests/support/prng.h"
 #include "tests/support/run.h"
 #include "tests/support/seed.h"

@@ -2,7 +2,7 @@
  * test_fleet_request — requests wait for their answers, one by one, over reconnects, and not for
  * ever; requests of others are answered where they say
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_request.h"
 #include "engine/shard.h"
 #include "tests/support/run.h"
 

@@ -1,7 +1,8 @@
 /*
  * test_fleet_tls — TLS in a plan: what is refused, what the rest of the plan becomes, PSKs
  */
-#include "engine/roles/fleet.h"
+#include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_tls.h"
 #include "tests/support/run.h"
 
 #include <math.h>
