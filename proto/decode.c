@@ -13,8 +13,11 @@
  * Memory:         views borrow from the frame; nothing is copied
  * Threads:        pure
  * Limits:         none of its own: the frame is bounded
- * Not here:       what a session allows at this moment: session.c. 3.1 leaves bits "not used" that
- *                 3.1.1 reserves; they are ignored there and checked from 3.1.1 on
+ * Not here:       what a session allows at this moment: session.c
+ * Decisions:      3.1 leaves bits "not used" that 3.1.1 reserves: in CONNECT's and CONNACK's flags
+ *                 they are ignored, in the fixed header they are checked as in 3.1.1, so that what
+ *                 speaks another protocol is told by its first byte; but for DUP, which 3.1 has on
+ *                 SUBSCRIBE, UNSUBSCRIBE and PUBREL
  */
 #include "proto/decode.h"
 

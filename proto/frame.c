@@ -9,9 +9,9 @@
  * Memory:         borrows the span
  * Threads:        pure
  * Limits:         four length bytes; the caller's packet_bytes_max
- * Not here:       whether type and flags are sensible: decode.c, which can say so of a packet
- *                 that is not whole yet. A length in more bytes than needed
- *                 passes here, for 3.1.1 does not forbid it; decode.c refuses it in 5.0
+ * Not here:       whether type and flags are sensible: decode.c, which can say so of a packet that
+ *                 is not whole yet. A length in more bytes than needed passes here, for 3.1.1 does
+ *                 not forbid it; decode.c refuses it in 5.0
  */
 #include "proto/frame.h"
 

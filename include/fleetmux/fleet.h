@@ -459,8 +459,9 @@ struct fmx_fleet_cause {
     enum fmx_status status;
     int sys_errno;     /* with the −4xx statuses, else 0 */
     uint8_t reason;    /* the server's reason or return code, else 0 */
-    const char *words; /* more about it: of TLS, or the kind of the packet that broke the protocol,
-                          or one of the next two; NULL: nothing. Static storage */
+    const char *words; /* more about it: of TLS; the kind of the packet that broke the protocol or
+                          that nobody had asked for; "an answer of ours", which was refused; or one
+                          of the next two. NULL: nothing. Static storage */
     uint64_t count;
 };
 
