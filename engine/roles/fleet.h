@@ -116,6 +116,7 @@ struct fmx_fleet {
     struct fmx_mux_caller *caller; /* of start and of steering */
     uint32_t origin;               /* of our marks: this machine, this run */
     bool ends_by_count;            /* there are publishes, and all are bounded */
+    bool publishes_qos0_only;      /* there are publishes, and all are of QoS 0 */
     bool has_subscribes;
     struct fmx_fleet_clock *leaving; /* of CHURN and STOP, in clients times FMX_CLOCK_CLIENT */
     struct fmx_fleet_stage_state *stages;

@@ -527,8 +527,13 @@ static void on_suback(struct fmx_conn *conn, const struct fmx_suback *suback, ui
 /* ── packets ── */
 
 /* Of QoS 0 a session that is kept need not have what came while its client was away. */
-static bool keeps_messages(const struct fmx_fleet_group *group)
+static bool keeps_messages(const struct fmx_fleet_client *client)
 {
+    const struct fmx_fleet_group *group = fmx_fleet_group_of(client);
+
+    if (client->crew->team->fleet->publishes_qos0_only) {
+        return false;
+    }
     for (size_t i = 0; i < group->subscribes_count; i++) {
         if (group->subscribes[i].qos > 0) {
             return true;
@@ -559,7 +564,7 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
     fmx_count(&crew->counters.connects_ok, 1);
     enter_state(client, FMX_CLIENT_OPEN); /* who sees it open finds its connect counted */
     if (client->was_open) {
-        part->is_kept = connack->session_present && keeps_messages(&crew->team->plan);
+        part->is_kept = connack->session_present && keeps_messages(client);
         fmx_fleet_track_return(client, part->is_kept);
     }
     client->was_open = true;

@@ -425,6 +425,7 @@ static void look_at_groups(struct fmx_fleet *fleet, const struct fmx_fleet_plan 
 {
     bool has_publishes = false;
     bool is_bounded = true;
+    bool has_qos1 = false;
     bool has_tls = false;
 
     for (size_t g = 0; g < plan->groups_count; g++) {
@@ -435,9 +436,11 @@ static void look_at_groups(struct fmx_fleet *fleet, const struct fmx_fleet_plan 
         for (size_t i = 0; i < group->publishes_count; i++) {
             has_publishes = true;
             is_bounded = is_bounded && group->publishes[i].messages_max > 0;
+            has_qos1 = has_qos1 || group->publishes[i].qos > 0;
         }
     }
     fleet->ends_by_count = has_publishes && is_bounded;
+    fleet->publishes_qos0_only = has_publishes && !has_qos1;
     if (plan->connects_inflight_max == 0) {
         fleet->plan.connects_inflight_max =
             has_tls ? CONNECTS_INFLIGHT_TLS : CONNECTS_INFLIGHT_PLAIN;
