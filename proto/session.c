@@ -7,9 +7,7 @@
  *                 decoded packet or a time goes in, at most three actions come out, and whoever
  *                 calls carries them out. A server and a client share more than they differ in
  *                 (windows, aliases, acknowledgements, limits); they are two columns of one table
- *                 and not two modules.
- *                 What a topic means, who may connect and what is delivered is no protocol rule and
- *                 does not stand here; neither does anything that survives the connection.
+ *                 and not two modules
  * Words:          peer: the other end, whatever it is; window: how many QoS 1 messages may await
  *                 their PUBACK, one for each direction; verdict: the role's yes or no to a CONNECT;
  *                 lowered: the server grants less than the client asked for, and says so
@@ -26,7 +24,6 @@
  *                 (8) a server sends nothing before a CONNECT has come; after `end` nothing is sent
  *                 or taken
  * States:
- *
  *         server                                              client
  *
  *         init                                                init
@@ -46,7 +43,6 @@
  *                 in order to find the right last word (CONNACK, DISCONNECT or none).
  *
  *                 What comes in OPEN, and what is done with it (close: with the status named):
- *
  *                 packet       server                          client
  *                 CONNECT      close ORDER                     close ORDER
  *                 CONNACK      close ORDER                     close ORDER
@@ -60,7 +56,6 @@
  *                 PINGRESP     close ORDER                     noted; deliver if unasked
  *                 DISCONNECT   deliver, close DISCONNECT       the same in 5.0, else close ORDER
  *                 AUTH         close ORDER                     close ORDER
- *
  * Memory:         one plain struct inside a connection's slot. Storage of the identifier window and
  *                 of the aliases is lent by the engine when first needed. A delivered PUBLISH with
  *                 an alias borrows its topic from that storage; a filled CONNACK borrows the
@@ -72,13 +67,13 @@
  *                 accepted, checked for form and never published
  * Decisions:      an acknowledgement that names no identifier in use changes nothing and closes
  *                 nothing: after a resume the peer may still answer what the old connection sent.
- *                 A client's role hears of it, and of a PINGRESP that nobody waits for, and may
- *                 count or close.
- *                 Which kind of packet an identifier was taken for is the tag's to say: a peer that
- *                 answers a SUBSCRIBE with PUBACK is delivered as such, and the role compares.
- *                 Topics are measured without the tracing suffix that some SDKs append
+ *                 A client's role hears of it, and of a PINGRESP that nobody waits for. Which kind
+ *                 of packet an identifier was taken for is the tag's to say: a peer that answers a
+ *                 SUBSCRIBE with PUBACK is delivered as such, and the role compares. Topics are
+ *                 measured without the tracing suffix that some SDKs append
  * Not here:       bytes: frame.c, decode.c, encode.c; size of an incoming packet: frame.c; codes
- *                 for the peer: reason.c; how fast: rate.c; who and what: engine/roles
+ *                 for the peer: reason.c; how fast: rate.c; what a topic means, who may connect,
+ *                 what is delivered, what outlives a connection: engine/roles
  */
 #include "proto/session.h"
 
@@ -606,9 +601,7 @@ static enum fmx_status on_pingresp(struct fmx_session *session, struct fmx_packe
     return FMX_OK;
 }
 
-/*
- * A client may change its mind about expiry, but not wake a session that was to end (3.14.2.2.2).
- */
+/* A client may change its expiry, but not wake a session that was to end (3.14.2.2.2). */
 static enum fmx_status change_expiry(struct fmx_session *session, uint32_t asked_s)
 {
     bool asked_none = session->session_expiry_s == 0 && !session->expiry_is_lowered;
