@@ -24,15 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MS       2000u         /* for goodbyes */
-#define LOST_MS      1400u         /* lost three times in a row */
-#define BUSY_LOOK_NS FMX_NS_PER_MS /* too many connects wait for an answer */
-#define POLL_NS      (5 * FMX_NS_PER_MS)
-#define QUIET_NS     (250 * FMX_NS_PER_MS) /* at the end: nothing more is on its way */
-#define REARMS       4096u                 /* clients that learn of a changed clock in one turn */
-#define ENDS         1024u                 /* clients that learn of the end in one turn */
-#define USAGE_LOOKS  10u /* watches between two looks at the thread's own processor time */
-#define RATE_MAX     1e6
+#define END_MS      2000u /* for goodbyes */
+#define LOST_MS     1400u /* lost three times in a row */
+#define POLL_NS     (5 * FMX_NS_PER_MS)
+#define QUIET_NS    (250 * FMX_NS_PER_MS) /* at the end: nothing more is on its way */
+#define REARMS      4096u                 /* clients that learn of a changed clock in one turn */
+#define ENDS        1024u                 /* clients that learn of the end in one turn */
+#define USAGE_LOOKS 10u /* watches between two looks at the thread's own processor time */
+#define RATE_MAX    1e6
 
 /* ── crews ── */
 
@@ -148,6 +147,7 @@ static void close_shard(struct fmx_shard *shard)
     if (fleet == NULL) {
         return;
     }
+    fmx_fleet_line_close(fleet);
     fmx_fleet_ledger_close(fleet);
     fmx_fleet_requests_close(fleet);
     fmx_fleet_answers_close(fleet);
@@ -339,6 +339,7 @@ static void watch(struct fmx_fleet_shard *fleet)
     }
     uint64_t next_ns = fmx_fleet_follow(fleet);
     tell_of_clocks(fleet);
+    fmx_fleet_line_go_on(fleet);
     note_backlogs(fleet);
     if (fleet->watches++ % USAGE_LOOKS == 0) {
         note_usage(fleet);
@@ -361,10 +362,9 @@ static void connect_is_due(struct fmx_fleet_client *client)
     if (fleet->is_ending || fmx_fleet_client_is_held(client)) {
         return; /* nobody comes any more, or not yet */
     }
-    if (fleet->connecting >= fleet->connecting_max) {
-        fmx_fleet_client_wait(client, BUSY_LOOK_NS);
-    } else {
-        fmx_fleet_client_begin(client);
+    if (fleet->line.count > 0 || fleet->connecting >= fleet->connecting_max ||
+        !fmx_fleet_client_begin(client)) {
+        fmx_fleet_line_join(client);
     }
 }
 

@@ -16,6 +16,7 @@
  *     fleet_stage.c      which stage it is: the director, on shard 0
  *     fleet_leave.c      churn, storm, stop: who leaves, when
  *     fleet_client.c     a client from its planned connect to its end
+ *     fleet_line.c       connects that are due and find no room
  *     fleet_manner.c     poor links, clients that say nothing or half of it, ghosts
  *     fleet_flow.c       messages: what is due, what has room, what comes back
  *     fleet_message.c    what stands in a message, and what is read from one
@@ -252,6 +253,14 @@ struct fmx_fleet_storm {
     enum fmx_fleet_leave leave;
 };
 
+/* Clients whose connect is due: the first in a ring of `capacity`, a power of two or 0. */
+struct fmx_fleet_line {
+    struct fmx_fleet_client **clients;
+    uint32_t capacity;
+    uint32_t first;
+    uint32_t count;
+};
+
 #define FMX_FLEET_STORMS_MAX 16u /* asked for and not over */
 
 /* One per shard: shard->role_state. */
@@ -261,6 +270,7 @@ struct fmx_fleet_shard {
     struct fmx_fleet_crew **crews; /* one for each team, by group */
     uint32_t connecting;           /* begun and not answered */
     uint32_t connecting_max;
+    struct fmx_fleet_line line;
     uint64_t dialled_ns;    /* the last connect that got a slot */
     struct fmx_timer watch; /* looks at clocks, stages and the end, every FMX_FLEET_WATCH_NS */
     uint32_t watches;
@@ -453,14 +463,15 @@ void fmx_fleet_teams_close(struct fmx_fleet *fleet);
 /* ── fleet_client.c ── */
 
 void fmx_fleet_ramp(struct fmx_fleet_crew *crew);
-void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet);
+
+/* There may be room for connects: for those of ramps, who come once, then for those in line. */
+void fmx_fleet_go_on(struct fmx_fleet_shard *fleet);
 
 /* Own clients of the ramp whose time has come and who have not begun. */
 uint64_t fmx_fleet_ramp_backlog(const struct fmx_fleet_crew *crew);
-void fmx_fleet_client_begin(struct fmx_fleet_client *client);
 
-/* Its connect is due, and cannot begin: it looks again after this long, the planned time stands. */
-void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns);
+/* Its connect begins, or fails at once. False: no slot is free yet, and it still waits. */
+bool fmx_fleet_client_begin(struct fmx_fleet_client *client) FMX_MUST_USE;
 
 /* Its connect was planned within a pause: it waits until the crew's clients are let go on. */
 bool fmx_fleet_client_is_held(struct fmx_fleet_client *client);
@@ -485,6 +496,15 @@ void fmx_fleet_client_subscribe(struct fmx_conn *conn, fmx_slice filter,
 /* Counts a reason for a failure or loss. */
 void fmx_fleet_count_cause(struct fmx_fleet_shard *fleet, enum fmx_status status, int sys_errno,
                            uint8_t reason, const char *words);
+
+/* ── fleet_line.c ── */
+
+/* Its connect is due, and there is no room: it has its turn behind all who came before. */
+void fmx_fleet_line_join(struct fmx_fleet_client *client);
+
+/* As many begin as there is room for. Asked whenever there may be some, and with each watch. */
+void fmx_fleet_line_go_on(struct fmx_fleet_shard *fleet);
+void fmx_fleet_line_close(struct fmx_fleet_shard *fleet);
 
 /* ── fleet_manner.c ── */
 

@@ -28,7 +28,6 @@
 #include <errno.h>
 
 #define BEGINS_PER_TURN 1024u
-#define SLOT_LOOK_NS    FMX_NS_PER_MS
 
 /* ── counting ── */
 
@@ -189,15 +188,6 @@ static enum fmx_status dial(struct fmx_fleet_client *client, struct fmx_conn **o
     return status;
 }
 
-void fmx_fleet_client_wait(struct fmx_fleet_client *client, uint64_t look_ns)
-{
-    struct fmx_shard *shard = client->crew->fleet->shard;
-
-    client->crew->connects_waited += !client->is_late;
-    client->is_late = true;
-    fmx_wheel_arm(&shard->wheel, &client->timer, shard->now_ns + look_ns);
-}
-
 bool fmx_fleet_client_is_held(struct fmx_fleet_client *client)
 {
     const struct fmx_fleet *fleet = client->crew->team->fleet;
@@ -235,7 +225,7 @@ static uint64_t slot_deadline_ns(const struct fmx_fleet_client *client)
     return since_ns + fmx_fleet_group_of(client)->connect_timeout_ms * FMX_NS_PER_MS;
 }
 
-void fmx_fleet_client_begin(struct fmx_fleet_client *client)
+bool fmx_fleet_client_begin(struct fmx_fleet_client *client)
 {
     struct fmx_fleet_crew *crew = client->crew;
     struct fmx_fleet_shard *fleet = crew->fleet;
@@ -249,8 +239,7 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client)
     }
     enum fmx_status status = dial(client, &conn, &sys_errno);
     if (status == FMX_LIMIT_SESSIONS && now_ns < slot_deadline_ns(client)) {
-        fmx_fleet_client_wait(client, SLOT_LOOK_NS);
-        return;
+        return false;
     }
     crew->connects_waited -= client->is_late;
     client->is_late = false;
@@ -261,7 +250,7 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client)
         fmx_fleet_count_cause(fleet, status, sys_errno, 0, NULL);
         settle(client);
         come_back(client, true);
-        return;
+        return true;
     }
     *fmx_fleet_part_of(conn) = (struct fmx_fleet_part){
         .client = client, .connect_planned_ns = client->connect_planned_ns, .since_ns = now_ns};
@@ -273,6 +262,7 @@ void fmx_fleet_client_begin(struct fmx_fleet_client *client)
         fmx_fleet_tls_begin(conn);
     }
     fmx_fleet_link_begin(conn);
+    return true;
 }
 
 /* ── ramp ── */
@@ -337,12 +327,14 @@ void fmx_fleet_ramp(struct fmx_fleet_crew *crew)
         crew->next_client++;
         if (client->state == FMX_CLIENT_WAITING) { /* no stage has sent it away before it came */
             client->connect_planned_ns = planned_ns;
-            fmx_fleet_client_begin(client);
+            if (!fmx_fleet_client_begin(client)) {
+                fmx_fleet_line_join(client);
+            }
         }
     }
 }
 
-void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet)
+void fmx_fleet_go_on(struct fmx_fleet_shard *fleet)
 {
     for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
         struct fmx_fleet_crew *crew = fleet->crews[i];
@@ -350,6 +342,7 @@ void fmx_fleet_ramp_all(struct fmx_fleet_shard *fleet)
             fmx_fleet_ramp(crew);
         }
     }
+    fmx_fleet_line_go_on(fleet);
 }
 
 uint64_t fmx_fleet_ramp_backlog(const struct fmx_fleet_crew *crew)
@@ -420,7 +413,7 @@ void fmx_fleet_client_opened(struct fmx_conn *conn)
     if (group->manner != FMX_FLEET_HONEST) {
         fmx_fleet_misbehave(conn, &packet);
         settle(client); /* no answer will come that a ramp could wait for */
-        fmx_fleet_ramp_all(client->crew->fleet);
+        fmx_fleet_go_on(client->crew->fleet);
         return;
     }
     fmx_session_connect(&conn->session, connect);
@@ -574,7 +567,7 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
                               atomic_load_explicit(&fleet->fleet->start_ns, memory_order_relaxed),
                           memory_order_relaxed);
     subscribe_all(conn);
-    fmx_fleet_ramp_all(fleet);
+    fmx_fleet_go_on(fleet);
 }
 
 /* Nothing depends on it, and clients in the field bear it: the connection goes on. */
@@ -774,5 +767,5 @@ void fmx_fleet_client_closed(struct fmx_conn *conn)
         settle(client);
         come_back(client, !part->is_leaving);
     }
-    fmx_fleet_ramp_all(fleet);
+    fmx_fleet_go_on(fleet);
 }

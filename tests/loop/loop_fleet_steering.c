@@ -4,6 +4,8 @@
  */
 #include "tests/loop/support.h"
 
+#include <unistd.h>
+
 #define CLIENTS 40u
 
 struct world {
@@ -380,6 +382,54 @@ static void storms_of_many_take_turns(void)
     end(fleet);
 }
 
+/* Few may wait for an answer at a time: the others are let go on one by one, also by a pause. */
+static void who_comes_back_stands_in_line(void)
+{
+    begin();
+    world.groups[1].clients_count = MANY;
+    world.plan.mux.shards_count = 1;
+    world.plan.connects_inflight_max = 3;
+    (void)add_ramp(0);
+    (void)add_stage(FMX_FLEET_HOLD, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    LOOP_EQUAL(fmx_fleet_storm(fleet, FMX_FLEET_ALL, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
+    LOOP_WAIT(loop_look(fleet).counters.leaves == MANY + CLIENTS);
+    for (unsigned i = 0; i < 10; i++) {
+        LOOP_WAIT(fmx_fleet_pause(fleet, i % 2 == 0) == FMX_OK);
+        CU_ASSERT(loop_look(fleet).counters.clients_connecting <= 3);
+        loop_pause_ms(10);
+    }
+    LOOP_WAIT(are_all_back(fleet, MANY + CLIENTS));
+    LOOP_EQUAL(loop_look(fleet).counters.connects_begun, 2 * (MANY + CLIENTS));
+    LOOP_WAIT(loop_look(fleet).counters.connects_planned == 2 * (MANY + CLIENTS));
+    LOOP_EQUAL(loop_look(fleet).causes_count, 0);
+    end(fleet);
+}
+
+static void who_stands_in_line_may_be_sent_away(void)
+{
+    uint16_t port;
+    int listener = loop_listen_anywhere(&port); /* and says nothing to anybody */
+
+    begin();
+    snprintf(world.target, sizeof world.target, "127.0.0.1:%u", port);
+    world.plan.mux.shards_count = 1;
+    world.plan.connects_inflight_max = 1;
+    world.plan.groups_count = 1;
+    world.groups[0].clients_count = 10;
+    world.groups[0].connect_timeout_ms = 100; /* the ramp is over when all have failed once */
+    world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
+    world.groups[0].reconnect_min_ms = 1;
+    (void)add_ramp(0);
+    (void)add_stage(FMX_FLEET_STOP, 0);
+    struct fmx_fleet *fleet = start();
+    LOOP_WAIT(loop_look(fleet).counters.clients_stopped == 10);
+    LOOP_EQUAL(loop_look(fleet).counters.connects_ok, 0);
+    end(fleet);
+    close(listener);
+}
+
 /* Ghosts that no server ends hold all sessions: who finds none fails, and says why. */
 static void who_finds_no_session_fails(void)
 {
@@ -456,6 +506,8 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(pause_holds_who_would_come_back),
     FMX_TEST_CASE(pauses_that_follow_one_another_lose_nobody),
     FMX_TEST_CASE(storms_of_many_take_turns),
+    FMX_TEST_CASE(who_comes_back_stands_in_line),
+    FMX_TEST_CASE(who_stands_in_line_may_be_sent_away),
     FMX_TEST_CASE(who_finds_no_session_fails),
     FMX_TEST_CASE(snapshots_may_be_taken_while_it_stops),
 };
