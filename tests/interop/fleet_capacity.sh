@@ -31,7 +31,7 @@ is_near() { # number, another one: within 2 %
 # How many connect really; nothing if it does not start.
 connected() { # arguments of fleet conn...
     rm -f "$folder/real.json"
-    timeout 60 "$command" fleet conn -h 127.0.0.1 -p "$port" -R 0 --duration 1 --quiet --force \
+    timeout 60 "$command" fleet conn -h 127.0.0.1 -p "$port" -R 0 --duration 3 --quiet --force \
         --json "$folder/real.json" "$@" >"$folder/real.out" 2>"$folder/real.err"
     get real clients.connects_ok | grep -xE "[0-9]+"
 }

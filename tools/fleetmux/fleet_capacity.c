@@ -38,9 +38,9 @@
  * client fit them within 2 %. Of these 333 are ours, the rest the kernel's for one end of a
  * connection. tests/interop/fleet_capacity.sh compares.
  */
-#define BYTES_OF_PROCESS   UINT64_C(12000000)
+#define BYTES_OF_PROCESS   UINT64_C(11200000)
 #define BYTES_OF_CLIENT    350u     /* connection, session, role, client; tables of them */
-#define BYTES_OF_SOCKET    4700u    /* the kernel's */
+#define BYTES_OF_SOCKET    4630u    /* the kernel's */
 #define BYTES_OF_PUBLISH   45u      /* each topic */
 #define BYTES_OF_SUBSCRIBE 60u      /* if there are any */
 #define BYTES_OF_TLS       2790u    /* an idle stream, and a session to resume */
