@@ -298,8 +298,8 @@ static void who_is_stopped_stays_so(void)
     end(fleet);
 }
 
-/* While paused nobody comes back; afterwards all do, and each planned connect is begun once. */
-static void pause_holds_who_would_come_back(void)
+/* All are there; who leaves the first group comes back after 100 ms. */
+static struct fmx_fleet *start_who_come_back(void)
 {
     begin();
     world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
@@ -308,6 +308,14 @@ static void pause_holds_who_would_come_back(void)
     (void)add_stage(FMX_FLEET_HOLD, 0);
     struct fmx_fleet *fleet = start();
     LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    return fleet;
+}
+
+/* While paused nobody comes back; afterwards all do, and each planned connect is begun once. */
+static void pause_holds_who_would_come_back(void)
+{
+    struct fmx_fleet *fleet = start_who_come_back();
+
     LOOP_EQUAL(fmx_fleet_pause(fleet, true), FMX_OK);
     LOOP_WAIT(loop_look(fleet).is_paused);
     LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
@@ -325,13 +333,8 @@ static void pause_holds_who_would_come_back(void)
 /* Pauses that are over before anybody looks, and rates that are asked for meanwhile. */
 static void pauses_that_follow_one_another_lose_nobody(void)
 {
-    begin();
-    world.groups[0].reconnect = FMX_FLEET_RECONNECT_FIXED;
-    world.groups[0].reconnect_min_ms = 100;
-    (void)add_ramp(2000);
-    (void)add_stage(FMX_FLEET_HOLD, 0);
-    struct fmx_fleet *fleet = start();
-    LOOP_WAIT(loop_look(fleet).ready_ns > 0);
+    struct fmx_fleet *fleet = start_who_come_back();
+
     LOOP_EQUAL(fmx_fleet_storm(fleet, 0, 1, FMX_FLEET_LEAVE_CLOSE), FMX_OK);
     for (unsigned i = 0; i < 100; i++) {
         enum fmx_status status = fmx_fleet_pause(fleet, i % 2 == 0);
