@@ -61,14 +61,15 @@ for version in mqttv31 mqttv311 mqttv5; do
 done
 
 sign lamp
-check_has 'a response topic comes through' "$(
+check 'a question with a response topic (5.0)' "$(
     pub mqttv5 -t /pk/lamp/user/update -q 1 -m question -D publish response-topic /pk/lamp/user/get \
         -D publish correlation-data 17 -D publish user-property color red
-    grep question "$folder/events"
-)" '"responseTopic":"/pk/lamp/user/get"'
+)" ''
+check_true 'its response topic comes through' wait_until 10 has_line "$folder/events" \
+    'question.*"responseTopic":"/pk/lamp/user/get"'
 check_has 'another device is out of reach (5.0)' \
     "$(pub mqttv5 -t /pk/other/user/update -q 1 -m x -d)" 'RC:135'
+stop_gateway # it writes its last events
 check 'every message of the device is an event' \
     "$(grep -c '"type":"message"' "$folder/events")" 10
-stop_gateway
 finish
