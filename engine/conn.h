@@ -239,8 +239,13 @@ bool fmx_conn_is_full(struct fmx_conn *conn);
 /* Room for one more identifier in the window; grows its storage. False: full, or no memory. */
 bool fmx_conn_make_window(struct fmx_conn *conn);
 
-/* Doubles the storage of the window. False: it is as large as it may be, or no memory. */
-bool fmx_conn_grow_window(struct fmx_conn *conn);
+/*
+ * Storage of windows is allocated here, and freed with free(window->tags). Both are false if it is
+ * as large as it may be, or there is no memory. grow doubles it; restore is fmx_inflight_restore
+ * with as much growth as the span needs.
+ */
+bool fmx_window_grow(struct fmx_inflight *window);
+bool fmx_window_restore(struct fmx_inflight *window, uint16_t id, uint64_t tag);
 
 void fmx_conn_on_sent(struct fmx_conn *conn, int32_t result);
 void fmx_conn_flush(struct fmx_conn *conn);

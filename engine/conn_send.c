@@ -171,29 +171,38 @@ bool fmx_conn_is_full(struct fmx_conn *conn)
     return true;
 }
 
-bool fmx_conn_grow_window(struct fmx_conn *conn)
+bool fmx_window_grow(struct fmx_inflight *window)
 {
-    struct fmx_inflight *out = &conn->session.out;
-    uint32_t capacity = out->capacity == 0 ? WINDOW_FIRST : out->capacity * 2u;
+    uint32_t capacity = window->capacity == 0 ? WINDOW_FIRST : window->capacity * 2u;
     uint64_t *storage = capacity > FMX_INFLIGHT_MAX ? NULL : malloc(capacity * sizeof(*storage));
 
     if (storage == NULL) {
         return false;
     }
-    uint64_t *old = out->tags;
-    fmx_inflight_move(out, storage, capacity);
+    uint64_t *old = window->tags;
+    fmx_inflight_move(window, storage, capacity);
     free(old);
     return true;
 }
 
+bool fmx_window_restore(struct fmx_inflight *window, uint16_t id, uint64_t tag)
+{
+    enum fmx_status status = fmx_inflight_restore(window, id, tag);
+
+    while (status == FMX_FULL && fmx_window_grow(window)) {
+        status = fmx_inflight_restore(window, id, tag);
+    }
+    return status == FMX_OK;
+}
+
 bool fmx_conn_make_window(struct fmx_conn *conn)
 {
-    const struct fmx_inflight *out = &conn->session.out;
+    struct fmx_inflight *out = &conn->session.out;
 
     if (fmx_session_window_left(&conn->session) == 0) {
         return false;
     }
-    return fmx_inflight_has_room(out) || fmx_conn_grow_window(conn);
+    return fmx_inflight_has_room(out) || fmx_window_grow(out);
 }
 
 /*

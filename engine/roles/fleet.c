@@ -11,6 +11,7 @@
  */
 #include "engine/roles/fleet_stage.h"
 #include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_keep.h"
 #include "engine/roles/fleet_message.h"
 #include "engine/roles/fleet_request.h"
 #include "engine/roles/fleet_tls.h"
@@ -92,7 +93,8 @@ static bool open_crew(struct fmx_fleet_shard *fleet, uint32_t group)
     name_timer(&crew->ramp, FMX_FLEET_TIMER_RAMP);
     name_timer(&crew->rearm, FMX_FLEET_TIMER_REARM);
     name_timer(&crew->leaving, FMX_FLEET_TIMER_LEAVING);
-    return make_clients(crew) && fmx_fleet_register_open(crew) && fmx_fleet_tls_open_crew(crew);
+    return make_clients(crew) && fmx_fleet_register_open(crew) && fmx_fleet_tls_open_crew(crew) &&
+           fmx_fleet_keep_open(crew);
 }
 
 static void close_crew(struct fmx_fleet_crew *crew)
@@ -100,6 +102,7 @@ static void close_crew(struct fmx_fleet_crew *crew)
     if (crew != NULL) {
         fmx_fleet_register_close(crew);
         fmx_fleet_tls_close_crew(crew);
+        fmx_fleet_keep_close(crew);
         free(crew->flows);
         free(crew->clients);
         free(crew);
@@ -428,6 +431,7 @@ static void on_writable(struct fmx_conn *conn)
     struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
 
     if (client != NULL) {
+        fmx_fleet_keep_go_on(client);
         fmx_fleet_flows_due(client);
     }
 }

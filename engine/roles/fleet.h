@@ -19,6 +19,7 @@
  *     fleet_line.c       connects that are due and find no room
  *     fleet_manner.c     poor links, clients that say nothing or half of it, ghosts
  *     fleet_flow.c       messages: what is due, what has room, what comes back
+ *     fleet_keep.c       messages of QoS 1 that go out again on the next connection
  *     fleet_message.c    what stands in a message, and what is read from one
  *     fleet_payload.c    texts with variables, taken apart    fleet_payload_fill.c   and filled in
  *     fleet_request.c    requests and their answers
@@ -31,7 +32,8 @@
  * Calls:   fleet_device.h (device, register), fleet_tls.h (tls_plan, tls, certs), fleet_message.h,
  *          fleet_payload.h, fleet_request.h (request, rrpc), fleet_stage.h (stage, leave),
  *          fleet_clock.h, fleet_schedule.h, fleet_refuse.h, fleet_track.h (what it tells settle),
- *          fleet_gaps.h, fleet_plan.h (among its own files); those of all others stand below.
+ *          fleet_gaps.h, fleet_keep.h, fleet_plan.h (among its own files); those of all others
+ *          stand below.
  * Words:   team: a group of the plan and all that open has made of it, read-only after; crew: a
  *          team's clients on one shard; flow: one topic of one client.
  * Clients: the plan numbers them through, group by group: that is a client's index. Its number
@@ -60,6 +62,7 @@ struct fmx_payload_text;     /* fleet_payload.h: a text with variables, taken ap
 struct fmx_fleet_tls;        /* fleet_tls.h: what the clients of a team share */
 struct fmx_fleet_learnt;     /* fleet_device.h: what a client was told when it registered */
 struct fmx_fleet_answers;    /* fleet_rrpc.c: those of a team that wait */
+struct fmx_fleet_keep;       /* fleet_keep.c: what a client has sent and may have to send again */
 struct fmx_fleet_making;     /* fleet_message.c: what messages are made in */
 struct fmx_fleet_ledger;     /* fleet_track.c: what a shard's receivers have seen */
 struct fmx_fleet_names_sent; /* fleet_refuse.c: which messages a connection has in flight */
@@ -227,6 +230,7 @@ struct fmx_fleet_crew {
     _Atomic uint64_t settled_shared;   /* the same, for the director */
     struct fmx_fleet_learnt **learnt;  /* of each client, or NULL; NULL: nobody registers */
     struct fmx_tls_session **sessions; /* of each client, or NULL; NULL: none are kept */
+    struct fmx_fleet_keep *keeps;      /* of each client; NULL: none of them keeps anything */
     struct fmx_crew_counters counters;
     struct fmx_histogram histograms[FMX_FLEET_LATENCIES];
 };
@@ -319,7 +323,7 @@ struct fmx_fleet_part {
         struct fmx_fleet_crew *ghost_of;
     };
     uint64_t since_ns;       /* dialled, TCP up, CONNECT sent, may publish, one after another */
-    uint32_t unacked;        /* QoS 1 sent and not acknowledged */
+    uint32_t unacked;        /* QoS 1 sent and not acknowledged, now or on a connection before */
     uint8_t subacks_due;     /* until it counts as subscribed */
     uint8_t reason;          /* the server's last word */
     bool is_subscribed : 1;  /* all filters are answered: it may publish */

@@ -17,6 +17,7 @@
  */
 #include "engine/roles/fleet_refuse.h"
 #include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_keep.h"
 #include "engine/roles/fleet_request.h"
 #include "engine/roles/fleet_tls.h"
 
@@ -457,7 +458,7 @@ void fmx_fleet_client_subscribe(struct fmx_conn *conn, fmx_slice filter,
     fmx_filter_write(&writer, true, &entry);
     packet.subscribe.filters = (fmx_slice){.data = list, .bytes = (size_t)(writer.at - list)};
     struct fmx_inflight *out = &conn->session.out; /* Receive Maximum bounds PUBLISH only */
-    if ((!fmx_inflight_has_room(out) && !fmx_conn_grow_window(conn)) ||
+    if ((!fmx_inflight_has_room(out) && !fmx_window_grow(out)) ||
         fmx_inflight_take(out, tag, &packet.subscribe.packet_id) != FMX_OK) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return;
@@ -560,6 +561,7 @@ static void on_connack(struct fmx_conn *conn, const struct fmx_connack *connack)
         part->is_kept = connack->session_present && keeps_messages(client);
         fmx_fleet_track_return(client, part->is_kept);
     }
+    fmx_fleet_keep_resume(conn, connack->session_present || conn->session.version == FMX_MQTT_31);
     client->was_open = true;
     client->attempts = 0;
     atomic_store_explicit(&fleet->last_connect_ns,
@@ -598,10 +600,13 @@ static void on_ack(struct fmx_conn *conn, const struct fmx_packet *packet, uint6
 
     if (packet->kind == FMX_PUBACK && tag == 0) {
         count_unasked(conn, packet->kind);
-    } else if (packet->kind == FMX_PUBACK && is_answer) {
-        on_answer_acked(conn, &packet->ack);
     } else if (packet->kind == FMX_PUBACK && !is_subscribe) {
-        fmx_fleet_on_puback(conn, &packet->ack, tag);
+        fmx_fleet_keep_end(conn, packet->ack.packet_id);
+        if (is_answer) {
+            on_answer_acked(conn, &packet->ack);
+        } else {
+            fmx_fleet_on_puback(conn, &packet->ack, tag);
+        }
     } else if (packet->kind == FMX_SUBACK && is_subscribe) {
         on_suback(conn, &packet->suback, tag);
     } else {
@@ -656,9 +661,13 @@ static void let_go(struct fmx_conn *conn)
         crew->fleet->connecting--;
     }
     client->conn = NULL;
-    crew->fleet->unacked -= part->unacked;
-    fmx_count(&crew->counters.publishes_unacked, part->unacked);
-    fmx_count_down(&crew->counters.publishes_outstanding, part->unacked);
+    if (!fmx_fleet_keeps(client)) {
+        crew->fleet->unacked -= part->unacked;
+        fmx_count(&crew->counters.publishes_unacked, part->unacked);
+        fmx_count_down(&crew->counters.publishes_outstanding, part->unacked);
+    } else if (crew->fleet->shard->stopping) {
+        fmx_fleet_keep_drop(client);
+    }
     part->unacked = 0;
     fmx_fleet_names_drop(conn);
     if (part->is_subscribed) {

@@ -20,6 +20,7 @@
  */
 #include "engine/roles/fleet_refuse.h"
 #include "engine/roles/fleet_device.h"
+#include "engine/roles/fleet_keep.h"
 #include "engine/roles/fleet_message.h"
 #include "engine/roles/fleet_request.h"
 
@@ -219,6 +220,7 @@ void fmx_fleet_flows_give_up(struct fmx_fleet_client *client)
         client->crew->fleet->overdue -= flow_of(client, i)->overdue;
     }
     client->is_given_up = true;
+    fmx_fleet_keep_drop(client);
 }
 
 void fmx_fleet_flows_anchor(struct fmx_fleet_client *client, uint64_t planned_ns)
@@ -251,7 +253,8 @@ static bool has_room(const struct fmx_fleet_client *client, uint8_t qos)
         return false;
     }
     return qos == 0 ||
-           (fmx_fleet_part_of(client->conn)->unacked < fmx_fleet_group_of(client)->window &&
+           (!fmx_fleet_keep_is_sending(client) &&
+            fmx_fleet_part_of(client->conn)->unacked < fmx_fleet_group_of(client)->window &&
             fmx_conn_make_window(client->conn));
 }
 
@@ -336,8 +339,8 @@ static bool send_one(struct fmx_fleet_client *client, uint32_t topic, uint64_t p
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return false;
     }
-    enum fmx_status status = fmx_session_publish(&conn->session, message, bytes,
-                                                 fmx_flow_tag(false, planned_ns, now_ns));
+    uint64_t tag = fmx_flow_tag(false, planned_ns, now_ns);
+    enum fmx_status status = fmx_session_publish(&conn->session, message, bytes, tag);
     if (status != FMX_OK) { /* larger than the server takes, or a QoS it does not */
         fmx_conn_close(conn, status < 0 ? status : FMX_E_STATE);
         return false;
@@ -347,8 +350,9 @@ static bool send_one(struct fmx_fleet_client *client, uint32_t topic, uint64_t p
     if (room == NULL) {
         return false;
     }
-    if (publish->response_timeout_ms > 0 &&
-        !fmx_fleet_request_sent(client, topic, sequence, planned_ns, now_ns)) {
+    if ((publish->response_timeout_ms > 0 &&
+         !fmx_fleet_request_sent(client, topic, sequence, planned_ns, now_ns)) ||
+        !fmx_fleet_keep(conn, message, tag, topic, wish.sent_before)) {
         fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return false;
     }
@@ -622,6 +626,9 @@ void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet)
     for (uint32_t i = 0; i < fleet->fleet->teams_count; i++) {
         for (uint32_t j = 0; j < fleet->crews[i]->clients_count; j++) {
             struct fmx_fleet_client *client = &fleet->crews[i]->clients[j];
+            if (client->state == FMX_CLIENT_WAITING) {
+                fmx_fleet_flows_give_up(client);
+            }
             if (client->is_anchored) {
                 (void)note_until(client, planning_until(client));
             }

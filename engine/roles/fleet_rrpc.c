@@ -18,6 +18,7 @@
  *                 answer that finds window or queue full waits once more
  * Not here:       how a call is delivered: the server; requests of ours: fleet_request.c
  */
+#include "engine/roles/fleet_keep.h"
 #include "engine/roles/fleet_request.h"
 
 #include "proto/encode.h"
@@ -162,13 +163,19 @@ static bool send_answer(struct fmx_conn *conn, const struct answer *answer)
     }
     make_packet(answer, &packet);
     packet.publish.qos = answer->qos <= conn->session.peer_qos_max ? answer->qos : 0;
-    if (fmx_conn_is_full(conn) || (packet.publish.qos > 0 && !fmx_conn_make_window(conn))) {
+    if (fmx_conn_is_full(conn) ||
+        (packet.publish.qos > 0 &&
+         (fmx_fleet_keep_is_sending(fmx_fleet_client_of(conn)) || !fmx_conn_make_window(conn)))) {
         return false;
     }
     size_t bytes = fmx_encode_bytes(&packet, version);
     if (bytes == 0 || fmx_session_publish(&conn->session, &packet.publish, bytes,
                                           FMX_FLEET_TAG_ANSWER) != FMX_OK) {
         fmx_count(&counters->calls_over_bound, 1);
+        return true;
+    }
+    if (!fmx_fleet_keep(conn, &packet.publish, FMX_FLEET_TAG_ANSWER, 0, 0)) {
+        fmx_conn_close(conn, FMX_LIMIT_MEMORY);
         return true;
     }
     fmx_conn_send(conn, &packet);

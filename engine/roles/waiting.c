@@ -75,16 +75,6 @@ static bool has_share(struct fmx_conn *conn)
 
 /* ── what waited ── */
 
-static bool restore_identifier(struct fmx_conn *conn, uint16_t id, uint64_t tag)
-{
-    enum fmx_status status = fmx_inflight_restore(&conn->session.out, id, tag);
-
-    while (status == FMX_FULL && fmx_conn_grow_window(conn)) {
-        status = fmx_inflight_restore(&conn->session.out, id, tag);
-    }
-    return status == FMX_OK;
-}
-
 /* The identifier it had before; a fresh one only if memory has no room for the gap. */
 static enum fmx_status take_identifier(struct fmx_conn *conn, uint16_t before, size_t bytes,
                                        uint64_t tag, uint16_t *out_id)
@@ -92,7 +82,7 @@ static enum fmx_status take_identifier(struct fmx_conn *conn, uint16_t before, s
     struct fmx_publish probe = {.qos = 1};
 
     if (before != 0 && bytes <= conn->session.peer_packet_bytes_max &&
-        restore_identifier(conn, before, tag)) {
+        fmx_window_restore(&conn->session.out, before, tag)) {
         *out_id = before;
         return FMX_OK;
     }

@@ -282,8 +282,9 @@ struct fmx_fleet_group {
     fmx_template username;     /* NULL: none */
     fmx_template password;     /* NULL: none */
     uint16_t keepalive_s;      /* 0: none (300) */
-    bool clean;                /* true */
-    uint32_t session_expiry_s; /* 5.0 (0) */
+    bool clean;                /* true. Else what is unacknowledged goes out again on the next
+                                  connection, if the server has kept the session */
+    uint32_t session_expiry_s; /* 5.0 (0: the session ends with its connection) */
     uint16_t receive_max;      /* 5.0: QoS 1 towards us (65,535) */
 
     struct fmx_fleet_platform platform;
@@ -415,8 +416,9 @@ FMX_API const char *fmx_fleet_latency_words(enum fmx_fleet_latency latency);
     X(subscribes_refused, false, "filters refused")                                                \
     X(publishes_acked, false, "messages acknowledged")                                             \
     X(publishes_refused, false, "messages answered with a code from 0x80 on")                      \
-    X(publishes_unacked, false, "QoS 1 messages whose connection was gone before PUBACK")          \
+    X(publishes_unacked, false, "QoS 1 messages that nobody will acknowledge: no connection")      \
     X(publishes_outstanding, true, "QoS 1 messages whose PUBACK is not here yet")                  \
+    X(publishes_sent_again, false, "QoS 1 messages sent again to a session that was kept")         \
     X(publishes_sent_qos1, false, "messages sent at QoS 1")                                        \
     X(publishes_sent, false, "messages sent")                                                      \
     X(publishes_skipped, false, "messages due while their client was away, and not sent for it")   \

@@ -156,6 +156,44 @@ static void what_comes_at_qos_0_while_one_is_away_is_not_lost(void)
     be_away_at_qos_0(1); /* a message has the lower one of both */
 }
 
+/* What was on its way when publishers went goes out again. */
+static void come_back_at_qos_1(enum fmx_version version)
+{
+    static const enum fmx_fleet_leave leaves[] = {FMX_FLEET_LEAVE_RESET, FMX_FLEET_LEAVE_CLOSE,
+                                                  FMX_FLEET_LEAVE_VANISH,
+                                                  FMX_FLEET_LEAVE_DISCONNECT};
+    unsigned count = sizeof leaves / sizeof leaves[0];
+
+    prepare(&(struct mitm_plan){.seed = 7});
+    world.subscribe.qos = world.publish.qos = 1;
+    world.groups[0].targets = world.to_gateway;
+    world.groups[1].version = version;
+    world.groups[1].clean = false;
+    world.groups[1].session_expiry_s = version == FMX_MQTT_50 ? 600 : 0;
+    struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
+    for (unsigned i = 0; i < count; i++) {
+        LOOP_WAIT(loop_look(fleet).counters.publishes_acked > i * PAIRS * MESSAGES / (count + 1));
+        LOOP_WAIT(loop_look(fleet).counters.clients_open == 2 * PAIRS);
+        CU_ASSERT_EQUAL(fmx_fleet_storm(fleet, 1, 1, leaves[i]), FMX_OK);
+        LOOP_WAIT(loop_look(fleet).counters.leaves == (i + 1) * PAIRS);
+    }
+    LOOP_WAIT(loop_look(fleet).finished);
+    fmx_fleet_stop(fleet);
+    struct fmx_fleet_counters seen = loop_look(fleet).counters;
+    LOOP_EQUAL(seen.publishes_sent, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.publishes_acked, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.publishes_unacked + seen.publishes_outstanding, 0);
+    LOOP_EQUAL(seen.deliveries_expected, PAIRS * MESSAGES);
+    LOOP_EQUAL(seen.deliveries_lost, 0);
+    end(fleet);
+}
+
+static void nothing_is_lost_by_those_who_come_back_at_qos_1(void)
+{
+    come_back_at_qos_1(FMX_MQTT_311);
+    come_back_at_qos_1(FMX_MQTT_50);
+}
+
 /* ── the wrong kind of acknowledgement ── */
 
 /* One client, whose server is the test; its CONNECT has come. */
@@ -252,6 +290,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(reordering_is_neither_loss_nor_duplicate),
     FMX_TEST_CASE(all_at_once_are_told_apart),
     FMX_TEST_CASE(what_comes_at_qos_0_while_one_is_away_is_not_lost),
+    FMX_TEST_CASE(nothing_is_lost_by_those_who_come_back_at_qos_1),
     FMX_TEST_CASE(unsuback_acknowledges_no_message),
     FMX_TEST_CASE(suback_acknowledges_no_answer),
 };

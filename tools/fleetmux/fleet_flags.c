@@ -192,7 +192,8 @@ static const struct flag rows[] = {
      AT(group.clean),
      .argument = "true|false",
      .group = "MQTT",
-     .help = "clean session, clean start in 5.0; true unless -C false"},
+     .help = "clean session, clean start in 5.0; true unless -C false. Then what is not "
+             "acknowledged goes out again on the next connection"},
     {.name = "session-expiry",
      .letter = 'x',
      TIME(NUMBER_NS_PER_S, NUMBER_NS_PER_S),

@@ -180,6 +180,9 @@ static void say_published(const struct result *result, struct block *block)
         words_count(now->publishes_refused).text);
     say_more(block, " + %s unacked + %s outstanding", words_count(now->publishes_unacked).text,
              words_count(now->publishes_outstanding).text);
+    if (now->publishes_sent_again > 0) {
+        say_more(block, "; %s sent again", words_count(now->publishes_sent_again).text);
+    }
 }
 
 static void say_received(const struct result *result, struct block *block)

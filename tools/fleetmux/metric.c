@@ -50,6 +50,7 @@ static const struct {
     {"subscribed", "clients_subscribed"},
     {"planned", "publishes_planned"},
     {"sent", "publishes_sent"},
+    {"sent_again", "publishes_sent_again"},
     {"acked", "publishes_acked"},
     {"refused", "publishes_refused"},
     {"skipped", "publishes_skipped"},

@@ -246,6 +246,7 @@ static void add_messages(json *root, const struct result *result)
 
     add_count(messages, "planned", now->publishes_planned);
     add_count(messages, "sent", now->publishes_sent);
+    add_count(messages, "sent_again", now->publishes_sent_again);
     add_count(messages, "acked", now->publishes_acked);
     add_count(messages, "refused", now->publishes_refused);
     add_count(messages, "unacked", now->publishes_unacked);
