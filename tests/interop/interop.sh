@@ -82,7 +82,7 @@ finish() {
 
 # Seconds of a machine like ours; FMX_PATIENCE says how many times as long others may take.
 wait_until() { # seconds, command...
-    local end=$((SECONDS + $1 * ${FMX_PATIENCE:-2}))
+    local end=$((SECONDS + $1 * ${FMX_PATIENCE:-6}))
     shift
     until "$@"; do
         if [ $SECONDS -gt $end ]; then return 1; fi
