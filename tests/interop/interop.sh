@@ -131,10 +131,24 @@ stop_gateway() {
         "$(grep -E 'Sanitizer|runtime error|assert' "$folder/gateway.err" | head -3)" ""
 }
 
-# A TCP port of 127.0.0.1 that was free a moment ago.
+# A TCP port of 127.0.0.1 that was free a moment ago, and that the kernel gives to nobody meanwhile:
+# it lies below those that it chooses from, if there are enough of them.
 free_port() {
-    /usr/bin/python3 -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 -c '
+import random, socket
+try:
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+except OSError:
+    first = 0
+for attempt in range(1000):
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", random.randrange(10000, first) if first >= 12000 else 0))
+            print(s.getsockname()[1])
+            break
+    except OSError:
+        pass'
 }
 
 # Sockets of a local port that are connected in any way (listening and TIME_WAIT left out).
