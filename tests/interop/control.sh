@@ -48,11 +48,11 @@ except OSError as error:
 sys.stdout.buffer.write(got)' "$socket" "$1"
 }
 
-# Of the events: a Python expression over the list `lines` of objects.
+# Of the events: a Python expression over the list `lines` of objects. One may be half written.
 of_events() { # expression
     /usr/bin/python3 -c '
 import json, sys
-lines = [json.loads(line) for line in open(sys.argv[1])]
+lines = [json.loads(line) for line in open(sys.argv[1]) if line.endswith("\n")]
 print(eval(sys.argv[2]))' "$events" "$1" 2>&1 | tail -1
 }
 events_say() { [ "$(of_events "$1")" = "$2" ]; } # expression, wanted
@@ -124,7 +124,7 @@ open_profile() {
     start_gateway --control "$socket" --events "$events" --config "$folder/config.yaml"
     protocol
     lists
-    fleet topic sub -V 5 -c 3 -R 0 -t 'some/topic' -q 1 --duration 10 -L 3
+    fleet topic sub -V 5 -c 3 -R 0 -t 'some/topic' -q 1 -L 3
     check_true 'subscribers are up' wait_until 10 is_ready topic
     says 'a message goes to all that subscribed' 'queued |0' publish --topic some/topic --qos 1 \
         </dev/null
@@ -158,7 +158,7 @@ open_profile() {
         'fleetmux ctl: there is no TLS here, so there is nothing to read again; start the gateway with --tls-cert and --tls-key, or with --tls-psk |6' \
         reload
 }
-limit_is() { ctl limits | grep -q "^$1 *$2 "; } # name, value
+limit_is() { grep -q "^$1 *$2 " <<<"$(ctl limits)"; } # name, value
 
 names() {
     local words
@@ -242,12 +242,15 @@ delivery() {
 
 kept() {
     local topic=/pk/device_5/user/get
-    "$command" fleet sub -h 127.0.0.1 -p "$port" "${devices[@]}" -n 4 -c 1 -t "$topic" -q 1 -C false \
-        -x 600 --duration 0.5 --quiet >/dev/null 2>&1
+    fleet away sub "${devices[@]}" -n 4 -c 1 -t "$topic" -q 1 -C false -x 600
+    wait_until 10 is_ready away
+    kill -TERM "$last"
+    await "$last" 10
+    wait_until 5 is_state device_5 OFFLINE
     message 'a message to one that is away and keeps a session' 'stored |0' pk/device_5 \
         --topic "$topic" --qos 1
     check 'it waits there' "$(ctl query pk/device_5 | sed -n 's/^stored *//p')" 1
-    fleet back sub "${devices[@]}" -n 4 -c 1 -t "$topic" -q 1 -C false -x 600 --duration 10 -L 1
+    fleet back sub "${devices[@]}" -n 4 -c 1 -t "$topic" -q 1 -C false -x 600 -L 1
     await "$last" 15
     check 'and comes when the device does' "$(get back messages.received)" 1
 }
@@ -258,8 +261,10 @@ platform_profile() {
     "$command" registry product add pk --secret prodsecret --limit receive_max=12 >/dev/null
     "$command" fleet conn "${devices[@]}" -c 20 --export-devices "$folder/devices.csv"
     "$command" registry import "$folder/devices.csv" >/dev/null
+    # a call may take as long as a slow machine does
     start_gateway --profile platform --registry "$FLEETMUX_REGISTRY" --control "$socket" \
-        --events "$events" --connects-per-minute none
+        --events "$events" --connects-per-minute none --call-timeout-min-ms 60s \
+        --call-timeout-max-ms 60s
     check_has "a product's limits are the registry's" "$(ctl limits pk | tr -s ' ')" 'receive_max 12 '
     check_has 'they change while it runs' \
         "$(ctl limits pk upstream_per_second=none | tr -s ' ')" 'upstream_per_second none '
@@ -297,23 +302,28 @@ over_tls() { # port, client id, file
 import os, socket, ssl, sys, time
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.load_verify_locations(sys.argv[4])
-s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10),
+s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60),
                         server_hostname="127.0.0.1")
 name = sys.argv[2].encode()
 s.sendall(bytes([16, 12 + len(name), 0, 4]) + b"MQTT\4\2\0\0" + bytes([0, len(name)]) + name)
 connack = s.recv(4)
 names = dict(field[0] for field in s.getpeercert()["subject"])
 print(s.version(), s.cipher()[0], names["commonName"], connack.hex(), flush=True)
-while sys.argv[3] and not os.path.exists(sys.argv[3]):
+end = time.monotonic() + 100
+while sys.argv[3] and not os.path.exists(sys.argv[3]) and time.monotonic() < end:
     time.sleep(0.02)
 s.sendall(b"\xc0\0")
 print(s.recv(2).hex(), flush=True)' "$1" "$2" "${3:-}" "$folder/ec.crt" 2>&1 | tail -2
 }
 
-# Connects with openssl in TLS 1.2, by a client id of three letters, and stays for a second.
+# Connects with openssl in TLS 1.2, by a client id of three letters, and stays until that is an
+# event.
 connect_by() { # port, client id, options...
-    { printf '\20\17\0\4MQTT\4\2\0\0\0\3%s' "$2"; sleep 1; } |
-        timeout 5 openssl s_client -quiet -no_ign_eof -tls1_2 -connect "127.0.0.1:$1" "${@:3}" \
+    {
+        printf '\20\17\0\4MQTT\4\2\0\0\0\3%s' "$2"
+        wait_until 5 has_line "$events" "\"clientId\":\"$2\""
+    } |
+        timeout 60 openssl s_client -quiet -no_ign_eof -tls1_2 -connect "127.0.0.1:$1" "${@:3}" \
             >/dev/null 2>&1
 }
 
@@ -336,7 +346,9 @@ tls_listeners() {
     check 'both are taken on one port' "$(over_tls "$port" new)" \
         'TLSv1.3 TLS_AES_256_GCM_SHA384 first 20020000
 d000'
-    fleet plain conn -c 1 -R 0 --client-id plain --duration 0.1
+    fleet plain conn -c 1 -R 0 --client-id plain
+    wait_until 10 is_ready plain
+    kill -TERM "$last"
     await "$last" 10
     check_true 'plain MQTT has no key tls' wait_until 5 events_say \
         "[l.get('tls') for l in lines if l.get('clientId') == 'plain' and l['status'] == 'online']" '[None]'
@@ -385,10 +397,11 @@ tls_reload() {
     check 'who was there has noticed nothing' "$(cat "$folder/stays.out")" \
         'TLSv1.3 TLS_AES_256_GCM_SHA384 first 20020000
 d000'
-    check_has 'all of this is counted' "$(ctl stats --json)" '"tls_reloads":2'
+    check_true 'all of this is counted' wait_until 5 reloads_are 2
 }
-devices_have() { ctl devices | grep -q "^$1 "; }
-serves() { over_tls "$port" anybody | grep -q " $1 20020000"; } # common name
+devices_have() { grep -q "^$1 " <<<"$(ctl devices)"; }                     # client id
+serves() { grep -q " $1 20020000" <<<"$(over_tls "$port" anybody)"; }      # common name
+reloads_are() { grep -q "\"tls_reloads\":$1," <<<"$(ctl stats --json)"; } # count
 
 over_tls_all() {
     make_cert first ec
