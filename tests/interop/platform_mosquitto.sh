@@ -24,7 +24,7 @@ sub() { # file, version, options...
 }
 
 pub() { # version, options...
-    timeout 20 mosquitto_pub -h 127.0.0.1 -p "$port" -V "$1" -i "$client_id" -u "$username" \
+    timeout 60 mosquitto_pub -h 127.0.0.1 -p "$port" -V "$1" -i "$client_id" -u "$username" \
         -P "$password" "${@:2}" 2>&1
 }
 

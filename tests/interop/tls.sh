@@ -47,7 +47,7 @@ counts() { # what, values, counters...
 }
 
 s_client() { # listener, options of s_client...
-    timeout 15 openssl s_client -connect "127.0.0.1:${ports[$1]}" -CAfile "$dev/ca.crt" \
+    timeout 60 openssl s_client -connect "127.0.0.1:${ports[$1]}" -CAfile "$dev/ca.crt" \
         "${@:2}" 2>&1
 }
 
@@ -101,7 +101,7 @@ says() { # client id, and user name and password or neither, --, listener, optio
         shift
     done
     printf '%b' "$(mqtt "${words[@]}")" |
-        timeout 15 openssl s_client -connect "127.0.0.1:${ports[$2]}" -CAfile "$dev/ca.crt" -quiet \
+        timeout 60 openssl s_client -connect "127.0.0.1:${ports[$2]}" -CAfile "$dev/ca.crt" -quiet \
             "${@:3}" 2>"$folder/says.err" | od -An -v -tx1 | tr -d ' \n'
     grep -a 'error:' "$folder/says.err" | cut -d: -f6
 }
@@ -115,7 +115,7 @@ sub() { # file, options of mosquitto_sub...
         fail "subscribing: ${*:2}" "$(tail -3 "$1")" Subscribed
     fi
 }
-pub() { timeout 20 mosquitto_pub -h 127.0.0.1 -q 1 "$@" 2>&1; } # options of mosquitto_pub...
+pub() { timeout 60 mosquitto_pub -h 127.0.0.1 -q 1 "$@" 2>&1; } # options of mosquitto_pub...
 fails() { ! "$@" >"$folder/out"; }                               # command...
 
 messages() { sed -n 's/^MSG //p' "$1" | sort | paste -sd,; } # file
@@ -258,7 +258,7 @@ key_log() {
 gnutls() {
     local version only=NORMAL:-VERS-ALL:+VERS-TLS
     gnutls_says() { # listener, options of gnutls-cli...
-        timeout 15 gnutls-cli --x509cafile "$dev/ca.crt" -p "${ports[$1]}" "${@:2}" 127.0.0.1 \
+        timeout 60 gnutls-cli --x509cafile "$dev/ca.crt" -p "${ports[$1]}" "${@:2}" 127.0.0.1 \
             </dev/null >"$folder/gnutls" 2>&1
         grep -oE '\(TLS1\.[0-3]|is trusted|ake was completed|a resumed session|Fatal error.*' \
             "$folder/gnutls" >"$folder/words" || tail -3 "$folder/gnutls" >"$folder/words"
@@ -281,6 +281,7 @@ mosquitto() {
     local ca=(--cafile "$dev/ca.crt") version where pids=() before
     local cert=(--cert "$dev/pk/lamp.crt" --key "$dev/pk/lamp.key")
     local psk=(--psk 0011aabb --psk-identity 'a:b')
+    wait_until 5 stats_are 0 connections_now # all that was done is counted
     read -r -a before < <(stats tls_12 tls_13 tls_client_certs)
     # its --tls-version is the lowest one, so 1.2 is what the listener with PSKs gives
     for version in 1.2 1.3; do
@@ -321,7 +322,7 @@ paho() {
     local version
     for version in 1.2 1.3; do
         check "paho, TLS $version: version, CONNACK, SUBACK, 100 KB there and back, QoS" \
-            "$(timeout 40 /usr/bin/python3 -I "$here/tls_paho.py" "${ports[0]}" "$dev/ca.crt" \
+            "$(timeout 90 /usr/bin/python3 -I "$here/tls_paho.py" "${ports[0]}" "$dev/ca.crt" \
                 $version 2>&1 | tail -3)" "TLSv$version 0 1 100000 same 1"
     done
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tls_guide.sh COMMAND: the blocks of docs/TLS.md that begin with "# runs" do, one after another in
 # one shell, with openssl, gnutls-cli and Mosquitto's clients as they are. What a line "# says: TEXT"
-# promises must be in the block's output. Ports are others than in the text, which may be taken.
+# promises must be in the block's output. Ports are others than in the text, which may be taken, and
+# a fleet has longer than a second.
 #
 # A block that ends with "&" starts a gateway, which ends before the next one does.
 
@@ -29,7 +30,8 @@ for _ in 1883 8883 8884 8885; do
     ports+=("$(free_port)")
 done
 sed -i "s/\b1883\b/${ports[0]}/g; s/\b8883\b/${ports[1]}/g; s/\b8884\b/${ports[2]}/g
-    s/\b8885\b/${ports[3]}/g" "$folder"/block.[0-9] "$folder"/block.[0-9][0-9]
+    s/\b8885\b/${ports[3]}/g; s/ --duration 1$/ --duration 5/" \
+    "$folder"/block.[0-9] "$folder"/block.[0-9][0-9]
 
 end_gateway() {
     if [ -n "$gateway" ]; then
