@@ -131,6 +131,12 @@ stop_gateway() {
         "$(grep -E 'Sanitizer|runtime error|assert' "$folder/gateway.err" | head -3)" ""
 }
 
+# The kernel ends a killed ring after its process: a port may be listened on for a moment more.
+nobody_listens() { # port
+    [ "$(awk -v port="$(printf ':%04X' "$1")" \
+        'FNR > 1 && $2 ~ port "$" && $4 == "0A"' /proc/net/tcp | wc -l)" -eq 0 ]
+}
+
 # A TCP port of 127.0.0.1 that was free a moment ago, and that the kernel gives to nobody meanwhile:
 # it lies below those that it chooses from, if there are enough of them.
 free_port() {

@@ -21,10 +21,17 @@ is_installed() {
         [ -e "$modules/node_modules/$sdk/package.json" ]
 }
 
-# Beside its place and then there at once, so that a second test at the same time does no harm.
+# Beside its place and then there at once, for one that is broken off does no harm. A second test at
+# the same time waits, and finds it there: it may not take away what the first one runs.
 install() {
-    local new
+    local new lock
     mkdir -p "$(dirname "$modules")"
+    exec {lock}>"$modules.lock"
+    flock -w 60 "$lock"
+    if is_installed; then
+        exec {lock}>&-
+        return
+    fi
     new=$(mktemp -d "$modules.XXXXXX")
     cp "$here/node/package.json" "$here/node/package-lock.json" "$new/"
     if (cd "$new" && timeout 30 npm ci --ignore-scripts --no-audit --no-fund --cache "$new/cache" \
@@ -33,6 +40,7 @@ install() {
         mv -T "$new" "$modules" 2>/dev/null
     fi
     rm -rf "$new"
+    exec {lock}>&-
 }
 
 need node
@@ -56,6 +64,7 @@ ctl() { "$command" ctl --control "$socket" "$@" 2>&1 | tr -d '\n'; }
 device() { # name, secret, more of its configuration
     printf '{"productKey":"pk","deviceName":"lamp","deviceSecret":"%s","brokerUrl":"%s"%s}' \
         "$2" "$url" "${3:-}" >"$folder/$1.json"
+    rm -f "$folder/$1".{out,err} # not an older one's
     node "$here/node_sdk.js" "$modules" "$(cat "$folder/$1.json")" \
         >"$folder/$1.out" 2>"$folder/$1.err" &
     last=$!

@@ -10,7 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 start() {
     start_gateway --listen "$address" --profile platform --registry "$FLEETMUX_REGISTRY" \
-        --store "$folder/store" --control "$socket" --events "$folder/events" --answers-thing-model
+        --store "$folder/store" --control "$socket" --events "$folder/events" --answers-thing-model \
+        --call-timeout-min-ms 60s --call-timeout-max-ms 60s
 }
 
 address=127.0.0.1:$(free_port)
@@ -64,6 +65,9 @@ get=/pk/lamp/user/get
 check 'a message while it is there' "$(publish $get here)" acknowledged
 says 'it has it' "message $get here qos 1 dup false"
 
+# What has come before has been acknowledged when this is; else it would come once more.
+settles() { check "$1" "$(publish $get "$2")" acknowledged; } # what, payload
+
 # It stands still while it is away, so that it comes back after, not before, what is done to it.
 kill -STOP "$lamp"
 ctl kick pk/lamp >/dev/null
@@ -74,6 +78,7 @@ says 'it comes back after a kick' 'connect 2 present true'
 says 'its posts have replies again' 'props 2 200 .*'
 says 'the first message arrives' "message $get kick1 qos 1 dup false"
 says 'the second message arrives' "message $get kick2 qos 1 dup false"
+settles 'a message while it is there again' back2
 
 kill -STOP "$lamp"
 stop_gateway
@@ -82,6 +87,7 @@ check 'messages after a restart, while it is away' "$(publish $get restart)" sto
 kill -CONT "$lamp"
 says 'it comes back after a restart' 'connect 3 present true'
 says 'the message arrives' "message $get restart qos 1 dup false"
+settles 'a message while it is there after a restart' back3
 
 kill -STOP "$lamp"
 ctl kick pk/lamp >/dev/null
@@ -89,6 +95,7 @@ check_true 'kicked, it is away again' wait_until 10 is_offline
 check 'a message before kill -9' "$(publish $get kill)" stored
 kill -KILL "$gateway"
 await "$gateway" 10 2>/dev/null # the shell says "Killed"
+wait_until 10 nobody_listens "${address#*:}"
 start
 kill -CONT "$lamp"
 says 'it comes back after kill -9' 'connect 4 present true'
@@ -96,7 +103,7 @@ says 'the message has outlived the gateway' "message $get kill qos 1 dup false"
 says 'its posts still have replies' 'props 4 200 .*'
 check 'each message came once, in order' \
     "$(sed -n 's/^message [^ ]* \([^ ]*\).*/\1/p' "$folder/lamp.out" | tr '\n' ' ')" \
-    'here kick1 kick2 restart kill '
+    'here kick1 kick2 back2 restart back3 kill '
 
 kill -TERM "$lamp"
 await "$lamp" 10
