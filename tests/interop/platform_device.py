@@ -64,7 +64,7 @@ class Platform(Gateway):
     def __init__(self, folder, name, *flags):
         self.folder, self.name = folder, name
         self.control, self.events_file = f"{folder}/{name}.sock", f"{folder}/{name}.events"
-        self._events, self._read, self._half = [], 0, ""
+        self._events, self._read, self._half = [], 0, b""
         super().__init__("--profile", "platform", "--registry", f"{folder}/registry",
                          "--control", self.control, "--events", self.events_file, *flags)
 
@@ -103,11 +103,11 @@ class Platform(Gateway):
     # what its service hears
 
     def events(self):
-        with open(self.events_file, encoding="utf-8") as lines:
+        with open(self.events_file, "rb") as lines:  # may end anywhere, also within a character
             lines.seek(self._read)
             whole = self._half + lines.read()
             self._read = lines.tell()
-        *full, self._half = whole.split("\n")
+        *full, self._half = whole.split(b"\n")
         self._events += [json.loads(line) for line in full]
         return self._events
 
@@ -135,7 +135,7 @@ class Platform(Gateway):
 
 def done(child):
     """(exit status, answer) of a ctl."""
-    out, errors = child.communicate(timeout=30)
+    out, errors = child.communicate(timeout=3 * PATIENCE_S)
     _children.remove(child)
     return child.returncode, json.loads(out.split(b"\n")[0]) if out.strip() else {"stderr": errors.decode()}
 
@@ -209,7 +209,8 @@ class Device(Client):
         self.send(connect(self.version, client_id, username=username, password=password, **terms))
         return self
 
-    def login(self, options="securemode=3", clean=True, keepalive=60, props=b"", will=None,
+    # silent ones are there for as long as a hundred calls of ctl take
+    def login(self, options="securemode=3", clean=True, keepalive=1200, props=b"", will=None,
               flags=0, **signing):
         """Signs on and returns CONNACK; anything but 0 is an exception."""
         self.connect_as(*self.credentials(options=options, **signing), clean=clean,

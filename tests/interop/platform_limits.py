@@ -184,23 +184,25 @@ def receive_maximum():
               [one.expect(PUBACK).reason for _ in range(10)], [0] * 10)
     with device(gateway, V5, pk=FREE) as one:
         one.send(b"".join(publish(V5, one.topic("update"), str(n), 1, n) for n in range(1, 12)))
-        check("4.3: eleven before the first PUBACK are over it", (one.ending(1)[-2:],
+        check("4.3: eleven before the first PUBACK are over it", (one.ending()[-2:],
                                                                   tally.grown(limited_receive_max=1)),
               (["disconnect 0x93", "closed"], {"limited_receive_max": 1}))
 
 
 def upstream(version):
     with device(gateway, version) as one:
+        began = time.monotonic()
         one.send(b"".join(publish(version, one.topic("update"), str(n)) for n in range(60)))
         one.ping()
-        time.sleep(0.2)
+        most = 31 + 30 * (time.monotonic() - began)
+        time.sleep(0.2)  # so that the marker has its share
         heard = [e["payload"] for e in gateway.heard(one)]
         grown = tally.grown(limited_upstream=60 - len(heard))
         check(f"1.10: {VERSIONS[version]}: of 60 messages at once {len(heard)} are heard, the others dropped",
-              (30 <= len(heard) <= 40, heard[:30], one.ping(), grown),
+              (30 <= len(heard) <= most, heard[:30], one.ping(), grown),
               (True, [str(n) for n in range(30)], True, {"limited_upstream": 60 - len(heard)}))
     with device(gateway, version) as one:
-        answers = []
+        answers, began = [], time.monotonic()
         for first in (0, 10):  # not more at once than the Receive Maximum
             one.send(b"".join(publish(version, one.topic("update"), str(n), 1, n + 1)
                               for n in range(first, first + 10)), PINGREQ_PACKET)
@@ -209,12 +211,13 @@ def upstream(version):
                 if isinstance(got, str) or got.kind == PINGRESP:
                     break
                 answers.append((got.packet_id, got.reason, 31 in got.props))
+        most = 11 + 10 * (time.monotonic() - began)
         taken = [n for n, reason, _ in answers if reason == 0]
         refused = [a for a in answers if a[1] != 0]
         grown = tally.grown(limited_upstream_qos1=20 - len(taken))
         check(f"1.10: {VERSIONS[version]}: of 20 at QoS 1 {len(taken)} are taken, the others "
               f"{by_version(version, 'get no PUBACK', 'get PUBACK 0x97')}",
-              (10 <= len(taken) <= 14, refused, grown),
+              (10 <= len(taken) <= most, refused, grown),
               (True, [] if version < V5 else [(n, 0x97, True) for n in range(1, 21) if n not in taken],
                {"limited_upstream_qos1": 20 - len(taken)}))
         time.sleep(0.3)
@@ -223,16 +226,17 @@ def upstream(version):
 
 
 def upstream_of_a_device(version):
-    heard = 0
-    name = fresh()
+    name, began = fresh(), time.monotonic()
     for _ in range(2):
         with device(gateway, version, name) as one:
             one.send(b"".join(publish(version, one.topic("update"), f"{time.monotonic_ns()}") for _ in range(30)))
             one.leave()
+    most = 31 + 30 * (time.monotonic() - began)
     with device(gateway, version, name) as one:
-        time.sleep(0.3)
+        time.sleep(0.3)  # so that the marker has its share
         heard = len(gateway.heard(one))
-    check(f"11: {VERSIONS[version]}: the rate is the device's, not the connection's", 30 <= heard <= 45, True)
+    check(f"11: {VERSIONS[version]}: the rate is the device's, not the connection's: {heard} are heard",
+          30 <= heard <= most, True)
 
 
 def over_limit_delay():
@@ -290,14 +294,13 @@ def downstream(version):
               (2 <= len(got) <= most, told.count("sent"), grown), (True, len(got), {"limited_downstream": 8 - len(got)}))
     with device(gateway, version, pk=RATE) as one:
         one.subscribe((one.topic("get"), 1))
+        began = time.monotonic()
         children = [gateway.later("publish", f"{RATE}/{one.name}", "--topic", one.topic("get"), "-q", "1",
                                   payload=str(n).encode()) for n in range(5)]
-        began, times, got = time.monotonic(), [], []
-        for _ in range(5):
-            got += [m.payload for m in one.messages(1)]
-            times.append(time.monotonic() - began)
-        check(f"1.10: {VERSIONS[version]}: downstream 2/s: five at QoS 1 wait and all come, after {times[-1]:.1f} s",
-              (sorted(got), times[-1] - times[0] > 0.8, [done(c)[1]["delivery"] for c in children]),
+        got = [m.payload for m in one.messages(5)]
+        took = time.monotonic() - began
+        check(f"1.10: {VERSIONS[version]}: downstream 2/s: five at QoS 1 wait and all come, after {took:.1f} s",
+              (sorted(got), took > 1.4, [done(c)[1]["delivery"] for c in children]),
               ([b"0", b"1", b"2", b"3", b"4"], True, ["acknowledged"] * 5))
     gateway.limits(RATE, "downstream_per_second=50")
 
@@ -315,23 +318,23 @@ def receive_maximum_of_client():
               (len(first), len(rest), [done(c)[1]["delivery"] for c in children]), (2, 2, ["acknowledged"] * 4))
     with device(gateway, V5, pk=RATE, props=props) as one:
         one.subscribe((one.topic("get"), 1))
+        began = time.monotonic()
         children = [gateway.later("publish", f"{RATE}/{one.name}", "--topic", one.topic("get"), "-q", "1",
                                   payload=str(n).encode()) for n in range(5)]
-        began = time.monotonic()
         got = one.messages(5)
         took = time.monotonic() - began
-        check(f"4.3: and 2 messages a second: five take {took:.1f} s", (len(got), took > 0.8,
+        check(f"4.3: and 2 messages a second: five take {took:.1f} s", (len(got), took > 1.4,
                                                                       [done(c)[0] for c in children]),
               (5, True, [0] * 5))
 
 
 def connect_rate(version):
     gateway.limits(RATE, "connects_per_minute=5")
+    tally.renew()
     name = fresh(RATE)
-    for number in range(5):
+    for number in range(5):  # one more is allowed every 12 s: nothing else between them
         with device(gateway, version, name, RATE) as one:
             one.leave()
-    tally.renew()
     with Device(gateway, version, name, RATE) as one:
         one.connect_as(*one.credentials())
         got = one.answer()

@@ -186,7 +186,12 @@ def node_subscribes(version):
 
 # --- 3 RRPC --------------------------------------------------------------------------------------
 
+CALLS_LAST = "call_timeout_max_ms=60000"  # as long as a device of a busy machine may take
+
+
 def call(one, *words, payload=b"ping"):
+    if "--timeout" not in words:
+        words += ("--timeout", "30")
     return gateway.later("call", f"{one.pk}/{one.name}", *words, payload=payload)
 
 
@@ -244,8 +249,8 @@ def custom_calls(version):
     for what, options, filter_of, topic in rows:
         with device(gateway, version, pk=FREE, options=options) as one:
             codes = one.subscribe((one.own(filter_of), 0)) if filter_of else [0]
-            child = call(one, "--topic", one.own(topic), "--timeout", "3" if codes == [0] else "1")
-            got = one.messages(1, 2 if codes == [0] else 0.2)
+            child = call(one, "--topic", one.own(topic))
+            got = one.messages(1)
             found = got and re.fullmatch(r"/ext/rrpc/(\d{1,19})" + re.escape(one.own(topic)), got[0].topic)
             if found:
                 one.send(publish(version, got[0].topic, "echo"))
@@ -267,17 +272,17 @@ def call_codes():
     stranger = device(gateway, V311, pk=FREE)
     all_of_them = Tally(gateway)
     tally.renew()
+    began = time.monotonic()
     children = {
         "OFFLINE of an absent device": (call(absent, "--timeout", "1"), "OFFLINE"),
         "TIMEOUT of one that does not answer": (call(mute, "--timeout", "1"), "TIMEOUT"),
-        "HALFCONN of one whose connection breaks meanwhile": (call(dying, "--timeout", "8"), "HALFCONN"),
+        "HALFCONN of one whose connection breaks meanwhile": (call(dying), "HALFCONN"),
         "TIMEOUT of one that has not subscribed": (call(unsubscribed, "--timeout", "1"), "TIMEOUT"),
         "TIMEOUT of a custom call without ext bit 0":
             (call(no_ext, "--timeout", "1", "--topic", no_ext.topic("get")), "TIMEOUT"),
         "TIMEOUT of one that answers late": (call(late, "--timeout", "1"), "TIMEOUT"),
         "TIMEOUT though another device answers": (call(deaf, "--timeout", "1"), "TIMEOUT"),
     }
-    began = time.monotonic()
     dying.messages(1)
     dying.reset()
     asked = deaf.messages(1)[0].topic
@@ -303,13 +308,13 @@ def call_codes():
                                                                   gateway.heard(late)),
           ({"call_answers_late": 4}, []))
     gateway.limits(FREE, "call_timeout_max_ms=1500")
-    for seconds, wanted in (("0.2", 1.0), ("9", 1.5)):
+    for seconds, wanted in (("0.2", 1.0), ("60", 1.5)):
         began = time.monotonic()
         answer = gateway.ctl("call", f"{FREE}/{mute.name}", "--timeout", seconds)[1]
         took = time.monotonic() - began
         check(f"3: a timeout of {seconds} s is brought into bounds: {took:.1f} s",
-              (answer.get("code"), wanted - 0.1 <= took <= 8), ("TIMEOUT", True))
-    gateway.limits(FREE, "call_timeout_max_ms=8000")
+              (answer.get("code"), wanted - 0.1 <= took <= 50), ("TIMEOUT", True))
+    gateway.limits(FREE, CALLS_LAST)
     for topic in (mute.topic("get").replace(mute.name, "other"), "/x", mute.sys("rrpc/request/1")):
         check(f"3: a call on {topic} is refused", gateway.ctl("call", f"{FREE}/{mute.name}", "--topic",
                                                               topic)[0] in (1, 6), True)
@@ -341,7 +346,7 @@ def properties_up():
               [one.topic("update"), PK, one.name, 1])
         check("5.2: messageId is a text of digits, generateTime milliseconds now",
               (re.fullmatch(r"\d{18,19}", event.get("messageId", "")) is not None,
-               before - 2000 < event.get("generateTime", 0) < before + 20000), (True, True))
+               before - 2000 < event.get("generateTime", 0) < time.time() * 1000 + 2000), (True, True))
         one.say(one.topic("update"), b"\xff\x00binary")
         event = gateway.heard(one)[-1]
         check("5.2: bytes that are no text", base64.b64decode(event.get("payload64", "")), b"\xff\x00binary")
@@ -360,7 +365,7 @@ def properties_down():
         got = one.messages(1)[0]
         check("5.4: ctl publish: all of it comes to a 5.0 device",
               (told[0], got.props.get(1), got.props.get(3), got.props.get(8), got.props.get(9), got.props.get(38),
-               got.props.get(2, 0) in (59, 60)),
+               60 - PATIENCE_S <= got.props.get(2, 0) <= 60),
               ("sent", 1, b"text/plain", one.topic("update").encode(), b"c-1", [(b"k", b"v"), (b"k", b"w=x")], True))
         check("5.4: a 3.1.1 device gets the payload", (told[1], [m.payload for m in old.messages(1)]),
               ("sent", [b"down"]))
@@ -454,7 +459,8 @@ def check_times(what, event):
     eight = datetime.timedelta(hours=8)
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
     check(f"5.6: {what}: time is China's, utcTime is now, lastTime not later",
-          (china - utc == eight, last - utc_last == eight, abs((now - utc).total_seconds()) < 20, last <= china),
+          (china - utc == eight, last - utc_last == eight, -1 < (now - utc).total_seconds() < 2 * PATIENCE_S,
+           last <= china),
           (True,) * 4)
 
 
@@ -473,13 +479,16 @@ def status_events(version):
           ("127.0.0.1", int))
     check_times(f"{VERSIONS[version]}: offline", offline_event)
     again = device(gateway, version)
+    began = time.monotonic()
     again.ping()
     time.sleep(0.3)
     again.reset()
     event = gateway.wait_event(type="status", status="offline", deviceName=again.name, productKey=PK) or {}
+    most = time.monotonic() - began + 0.05
     gap = (datetime.datetime.strptime(event["utcTime"], "%Y-%m-%dT%H:%M:%S.%fZ") -
            datetime.datetime.strptime(event["utcLastTime"], "%Y-%m-%dT%H:%M:%S.%fZ")).total_seconds()
-    check(f"5.6: {VERSIONS[version]}: lastTime is that of the last PINGREQ, {gap} s before", 0.25 <= gap <= 3, True)
+    check(f"5.6: {VERSIONS[version]}: lastTime is that of the last PINGREQ, {gap} s before", 0.25 <= gap <= most,
+          True)
 
 
 # --- 6.1 dynamic registration --------------------------------------------------------------------
@@ -594,11 +603,12 @@ def network_time(version):
             now = int(time.time() * 1000)
             one.send(publish(version, one.own("/ext/ntp/PK/DN/request"), json.dumps({"deviceSendTime": str(now)})))
             got = one.messages(1)
+            after = int(time.time() * 1000)
             answer = json.loads(got[0].payload) if got else {}
             received, sent = (int(answer.get(key, 0)) for key in ("serverRecvTime", "serverSendTime"))
             check(f"6.2: {VERSIONS[version]}: the time, {how}",
                   ([(m.topic, m.qos) for m in got], answer.get("deviceSendTime"), {type(v) for v in answer.values()},
-                   sorted(answer), now - 1000 <= received <= sent <= now + 10000, tally.grown(ntp_answers=1)),
+                   sorted(answer), now - 1000 <= received <= sent <= after + 1000, tally.grown(ntp_answers=1)),
                   ([(one.own("/ext/ntp/PK/DN/response"), 0)], str(now), {str}, ["deviceSendTime", "serverRecvTime",
                                                                                 "serverSendTime"],
                    True, {"ntp_answers": 1}))
@@ -664,6 +674,7 @@ def options():
                       "false",
                       "--answers-are-uplink", "--answers-thing-model", "--registers-again")
     check("11: connects_per_minute is 5", strict.limits()["connects_per_minute"], 5)
+    strict.limits(PK, CALLS_LAST)
     counted = Tally(strict)
     for version in VERSIONS:
         word = VERSIONS[version]
@@ -686,7 +697,7 @@ def options():
             check(f"6.1: {word}: credentials can be given again, and that throws nobody out",
                   (again.answer(), [m.topic for m in again.messages(1)], one.ping()),
                   (["connack 0x0"], ["/ext/register"], True))
-        child = strict.later("call", f"{PK}/{one.name}", payload=b"?")
+        child = strict.later("call", f"{PK}/{one.name}", "--timeout", "30", payload=b"?")
         asked = one.messages(1)[0]
         one.send(publish(version, asked.topic.replace("request", "response"), "!"))
         done(child)
@@ -705,11 +716,12 @@ def options():
 def call_at_the_end():
     """A gateway of its own, which does not have to survive it."""
     own = Platform(FOLDER, "end")
+    own.limits(PK, CALLS_LAST)
     with device(own, V311, options="_ss=1") as one:
-        child = own.later("call", f"{PK}/{one.name}", "--timeout", "8", payload=b"?")
+        child = own.later("call", f"{PK}/{one.name}", "--timeout", "60", payload=b"?")
         one.messages(1)
         own.child.terminate()
-        own.child.wait(15)
+        own.child.wait(2 * PATIENCE_S)
         status, answer = done(child)
         check("3: SIGTERM while a call waits: the gateway ends well", own.child.returncode, 0)
         check(f"3: SIGTERM while a call waits: UNKNOWN, or no answer: {status}",
@@ -785,6 +797,7 @@ run(is_logged)
 each(VERSIONS, auto_subscribed)
 each(VERSIONS, auto_subscribed_away)
 each(VERSIONS, node_subscribes)
+gateway.limits(FREE, CALLS_LAST)
 each(VERSIONS, calls)
 run(large_calls)
 each(VERSIONS, custom_calls)

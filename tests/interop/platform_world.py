@@ -22,7 +22,7 @@ DISABLED = {V31: "connack 0x5", V311: "connack 0x5", V5: "connack 0x87"}
 def registry(*words, stdin=None):
     environment = dict(os.environ, FLEETMUX_REGISTRY=f"{FOLDER}/registry")
     got = subprocess.run([command(), "registry", *words], input=stdin, env=environment, text=True,
-                         capture_output=True, timeout=30, check=False)
+                         capture_output=True, timeout=3 * PATIENCE_S, check=False)
     if got.returncode != 0:
         sys.exit(f"FAILED registry {words}: {got.stderr}")
 

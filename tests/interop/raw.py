@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 from interop import *  # pylint: disable=wildcard-import,unused-wildcard-import,wrong-import-position
 
 command()
-gateway = Gateway("--connect-timeout-ms", "1500")
+gateway = Gateway()
 PORT = gateway.port
 
 
@@ -245,32 +245,32 @@ def drips(version):
 
 def slow_connect():
     """Deadline 1.5 s, from the TCP connection on, whatever drips in."""
+    own = Gateway("--connect-timeout-ms", "1500")
     cases = [("nothing", b""), ("half a CONNECT", connect(V5, "half")[:-3]), ("its first byte", b"\x10")]
     clients = []
     for what, data in cases:
-        client = Client(PORT, V5)
-        clients.append((what, client, time.monotonic()))
+        client = Client(own.port, V5)
+        clients.append((what, client))
         client.send(data)
-    dripping = Client(PORT, V5)
     began = time.monotonic()
+    dripping = Client(own.port, V5)
     ended = None
-    for byte in connect(V5, "x" * 200):
+    for byte in connect(V5, "x" * 2000):  # which would drip for longer than we wait
         try:
             dripping.send(bytes([byte]))
         except OSError:
             ended = time.monotonic() - began
             break
         time.sleep(0.05)
-        if time.monotonic() - began > 4:
+        if time.monotonic() - began > PATIENCE_S:
             break
-    if ended is None and dripping.next(2) in (CLOSED, RESET):
-        ended = time.monotonic() - began
     check(f"a CONNECT that drips past the deadline is closed (after {ended} s)",
-          ended is not None and 1.4 <= ended <= 3.5, True)
-    for what, client, began in clients:
+          ended is not None and ended >= 1.4, True)
+    for what, client in clients:
         got = client.ending()
         check(f"a connection with {what} is closed at the deadline", got, ["closed"])
         client.close()
+    own.stop()
 
 
 # --- pipelines -----------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def pipelined(version, count):
 def farewell(version, count, how, behind_subscribe=False, clean=True):
     """All in one go, then gone, without reading a byte."""
     topic = f"farewell/{version}/{count}/{how}/{behind_subscribe}/{clean}"
-    lost = 0
+    got = []
     with opened(PORT, V5, keepalive=0) as watcher:
         watcher.subscribe((topic, 0))
         for attempt in range(10):
@@ -316,17 +316,25 @@ def farewell(version, count, how, behind_subscribe=False, clean=True):
             if behind_subscribe:
                 stream += subscribe(version, ("farewell/none", 0))
             # longer than what a connection holds back in memory, shorter than the queues further on
-            stream += b"".join(publish(version, topic, f"{n:060}") for n in range(count))
+            # numbered through: what comes while the next one is there is still known
+            stream += b"".join(publish(version, topic, f"{attempt * count + n:060}") for n in range(count))
             stream += DISCONNECT_PACKET if how == "DISCONNECT and close" else b""
             client.send(stream)
             if how == "shutdown":
                 client.socket.shutdown(socket.SHUT_WR)
                 client.ending()
             client.close()
-            got = numbers(watcher.messages(count, PATIENCE_S if how == "shutdown" else 0.5))
-            # closing with unread answers resets: the client's own kernel then drops what it had not sent
-            wanted = count if how == "shutdown" else len(got)
-            lost += got != list(range(wanted))
+            if how == "shutdown":
+                got += numbers(watcher.messages((attempt + 1) * count - len(got)))
+            else:
+                wait_until(lambda: gateway.connections() == 2)  # witness, watcher
+                got += numbers(watcher.messages(10 * count, 0.3))
+    lost = 0
+    for attempt in range(10):
+        mine = [n - attempt * count for n in got if n // count == attempt]
+        # closing with unread answers resets: the client's own kernel then drops what it had not sent
+        wanted = count if how == "shutdown" else len(mine)
+        lost += mine != list(range(wanted))
     check(f"{VERSIONS[version]}: {count} QoS 0 publishes behind CONNECT"
           f"{' and SUBSCRIBE' if behind_subscribe else ''}{'' if clean else ', kept session'}, then {how}: "
           f"{'all' if how == 'shutdown' else 'what was sent is'} delivered in order, ten times",
@@ -352,7 +360,7 @@ def acks_and_gone(version):
         client.send(subscribe(version, (name, 1)), *(puback(m.packet_id) for m in got),
                     DISCONNECT_PACKET)
         client.close()
-        time.sleep(0.05)
+        wait_until(lambda: gateway.connections() == 1)  # the witness: that one has been heard out
         with opened(PORT, version, name, clean=False, props=expiry) as client:
             again += len(client.messages(1, 0.2)) > 0
             client.send(disconnect(V5, 0, b"\x11\0\0\0\0") if version == V5 else DISCONNECT_PACKET)
@@ -433,12 +441,12 @@ def cuts():
 
 def listeners():
     addresses = ["127.0.0.1:0", "127.0.0.1:0"]
-    with socket.socket(socket.AF_INET6) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
-            addresses.append("[::1]:0")
-        except OSError:
-            print("no IPv6 here: its listener is left out")
+        addresses.append("[::1]:0")
+    except OSError:
+        print("no IPv6 here: its listener is left out")
     many = Gateway(listen=addresses)
     check("each listener has a port", len(set(many.ports)), len(addresses))
     hosts = ["127.0.0.1", "127.0.0.1", "::1"][:len(addresses)]
