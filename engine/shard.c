@@ -10,10 +10,12 @@
  *                     enter the kernel · read the clock · inboxes · completions · settle · timers ·
  *                     carried packets · settle · spills · sends · handshakes · buffers back ·
  *                     slots freed;
- *                     settle: ends and messages to ourselves
+ *                     settle: ends and messages to ourselves. If there are more completions than
+ *                     one batch, these come again before each: settle · inboxes
  *                 (2) nothing is freed before the last step: callbacks only mark and queue
- *                 (3) inboxes come before completions: who subscribed elsewhere before a message
- *                     was received here is known before that message is routed
+ *                 (3) inboxes are emptied after completions have left the kernel and before they
+ *                     are dealt with: who subscribed elsewhere before a message was received here
+ *                     is known before that message is routed
  *                 (4) messages to one shard arrive in the order in which they were posted
  *                 (5) a shard sleeps only if no inbox has a message and no list has work
  * Memory:         everything below but the inboxes' other ends
@@ -302,6 +304,30 @@ static void dispatch(struct fmx_shard *shard, const struct fmx_completion *compl
     }
 }
 
+static void take_ends(struct fmx_shard *shard)
+{
+    struct fmx_conn *conn;
+
+    while ((conn = fmx_list_pop(shard, &shard->lists[FMX_LIST_ENDED], FMX_LIST_ENDED)) != NULL) {
+        fmx_conn_report_close(conn);
+    }
+}
+
+/*
+ * Ends and messages to ourselves, until there are none. What ends says so to its home, which may be
+ * here, and may end another; an end is reported before anything that follows from it.
+ */
+static void settle(struct fmx_shard *shard)
+{
+    struct fmx_msg message;
+
+    take_ends(shard);
+    while (spill_pop(&shard->spills[shard->index], &message)) {
+        take_message(shard, &message);
+        take_ends(shard);
+    }
+}
+
 /*
  * All that was ready, not one slice of it: else a busy shard would send in each turn and hardly
  * read, until a long line makes up for it with larger reads.
@@ -309,17 +335,21 @@ static void dispatch(struct fmx_shard *shard, const struct fmx_completion *compl
 static void take_completions(struct fmx_shard *shard)
 {
     struct fmx_completion batch[COMPLETIONS_BATCH];
+    unsigned count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
     unsigned taken = 0;
 
-    while (taken < COMPLETIONS_MAX) {
-        unsigned count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
+    for (;;) {
         for (unsigned i = 0; i < count; i++) {
             dispatch(shard, &batch[i]);
         }
         taken += count;
-        if (count < COMPLETIONS_BATCH && !fmx_ring_get_more(shard->ring)) {
+        if (taken >= COMPLETIONS_MAX ||
+            (count < COMPLETIONS_BATCH && !fmx_ring_get_more(shard->ring))) {
             break;
         }
+        count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
+        settle(shard);
+        drain_inboxes(shard);
     }
     fmx_count(&shard->counters.completions, taken);
 }
@@ -350,30 +380,6 @@ static void take_ready(struct fmx_shard *shard)
 
     while ((conn = fmx_list_pop(shard, &ready, FMX_LIST_READY)) != NULL) {
         fmx_conn_on_ready(conn);
-    }
-}
-
-static void take_ends(struct fmx_shard *shard)
-{
-    struct fmx_conn *conn;
-
-    while ((conn = fmx_list_pop(shard, &shard->lists[FMX_LIST_ENDED], FMX_LIST_ENDED)) != NULL) {
-        fmx_conn_report_close(conn);
-    }
-}
-
-/*
- * Ends and messages to ourselves, until there are none. What ends says so to its home, which may be
- * here, and may end another; an end is reported before anything that follows from it.
- */
-static void settle(struct fmx_shard *shard)
-{
-    struct fmx_msg message;
-
-    take_ends(shard);
-    while (spill_pop(&shard->spills[shard->index], &message)) {
-        take_message(shard, &message);
-        take_ends(shard);
     }
 }
 

@@ -54,6 +54,13 @@ struct fmx_sim_answer {
 };
 void fmx_sim_answer_dials(struct fmx_sim_answer (*answer)(void *user), void *user);
 
+/*
+ * Called when a shard asks its ring for more of what the kernel kept back: what happens in here
+ * happens in the middle of that shard's turn. True: there is more, of all that has come by then.
+ * Default: an enter leaves nothing behind.
+ */
+void fmx_sim_keep_back(bool (*meanwhile)(void *user), void *user);
+
 /* The other end of a dialled connection that has succeeded and was not taken yet, or NULL. */
 struct fmx_sim_peer *fmx_sim_take_dialled(void);
 

@@ -168,6 +168,12 @@ void fmx_sim_answer_dials(struct fmx_sim_answer (*answer)(void *user), void *use
     fmx_world.answer_user = user;
 }
 
+void fmx_sim_keep_back(bool (*meanwhile)(void *user), void *user)
+{
+    fmx_world.meanwhile = meanwhile;
+    fmx_world.meanwhile_user = user;
+}
+
 struct fmx_sim_peer *fmx_sim_take_dialled(void)
 {
     struct fmx_sim_peer *peer = fmx_world.dialled;

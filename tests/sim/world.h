@@ -52,6 +52,8 @@ struct fmx_world {
     unsigned rings_count; /* open */
     struct fmx_sim_answer (*answer)(void *user);
     void *answer_user;
+    bool (*meanwhile)(void *user);
+    void *meanwhile_user;
 };
 
 extern struct fmx_world fmx_world;
