@@ -9,7 +9,7 @@ command=$1
 refuses() { # what, words of the message, arguments of fleet...
     local what=$1 words=$2
     shift 2
-    timeout 10 "$command" fleet "$@" >"$folder/refused.out" 2>"$folder/refused.err"
+    timeout 60 "$command" fleet "$@" >"$folder/refused.out" 2>"$folder/refused.err"
     check "$what: exit status" "$?" 1
     check_has "$what: says so" "$(cat "$folder/refused.err")" "$words"
 }
@@ -86,25 +86,27 @@ check 'a secret with a comma and a quote comes back' \
 start_gateway
 fleet callees conn -c 50 -R 0 --devices <(
     "$command" fleet conn --product pk --secret-key k -c 50 --export-devices -
-) --ext 1 --rrpc echo --duration 8
+) --ext 1 --rrpc echo
 callees=$last
-check_true 'devices from a file are up' wait_until 10 is_ready callees
-fleet callers pub -c 50 -R 0 -t '/sys/pk/device_%i/rrpc/request/%i' -I 20 -L 1000 --duration 8
-await "$last" 15
+check_true 'devices from a file are up' wait_until 20 is_ready callees
+fleet callers pub -c 50 -R 0 -t '/sys/pk/device_%i/rrpc/request/%i' -I 20 -L 1000 --duration 60
+await "$last" 30
 check 'calls are sent' "$status $(get callers messages.sent)" '0 1000'
-fleet custom pub -c 50 -R 0 -t '/ext/rrpc/%i/pk/device_%i/user/get' -I 20 -L 1000 --duration 8
-await "$last" 15
+fleet custom pub -c 50 -R 0 -t '/ext/rrpc/%i/pk/device_%i/user/get' -I 20 -L 1000 --duration 60
+await "$last" 30
 check 'custom calls are sent' "$status $(get custom messages.sent)" '0 1000'
+wait_until 20 has_line "$folder/callees.err" '  calls 2,000$' # as its progress has it
+kill -INT "$callees"
 await "$callees" 15
 check 'calls are answered' "$status $(get callees calls.{received,answered,over_bound})" \
     '0 2000 2000 0'
 check_has 'calls stand in the summary' "$(cat "$folder/callees.out")" \
     'calls       2,000 received, 2,000 answered'
 
-fleet posts pub -c 50 -R 0 --product pk --secret s --thing-model -q 1 -I 20 -L 1000 --duration 8 \
+fleet posts pub -c 50 -R 0 --product pk --secret s --thing-model -q 1 -I 20 -L 1000 --duration 60 \
     --aliases --response-topic '/%p/%d/user/get' --correlation-bytes 16 \
     --user-property a=b --user-property c=
-await "$last" 15
+await "$last" 30
 check 'property posts are acknowledged' "$status $(get posts messages.acked thing_replies)" \
     '0 1000 0'
 stop_gateway

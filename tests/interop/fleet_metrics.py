@@ -18,7 +18,8 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from interop import Gateway, check, command, finish, run_case, wait_until  # noqa: E402
+from interop import (  # noqa: E402
+    PATIENCE_S, Gateway, check, command, finish, run_case, wait_until)
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
@@ -38,7 +39,7 @@ groups:
     subscribe: "m/+"
 stages:
   - ramp: 100/s
-  - hold: {for: 90s}
+  - hold: {for: 10m}
 """
 
 
@@ -136,7 +137,7 @@ class Run:
         return self.log.read()
 
     def ask(self, method, path, body=None, headers=None):
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         link.request(method, path, body, headers or {})
         answer = link.getresponse()
         text = answer.read().decode()
@@ -156,7 +157,7 @@ class Run:
 
     def lines(self, *lines):
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(10)
+            link.settimeout(PATIENCE_S)
             link.connect(self.control)
             link.sendall(b"".join(line + b"\n" for line in lines))
             link.shutdown(socket.SHUT_WR)
@@ -167,7 +168,7 @@ class Run:
 
     def ctl(self, *words):
         done = subprocess.run([command(), "fleet", "ctl", "--control", self.control, *words],
-                              capture_output=True, text=True, timeout=20, check=False)
+                              capture_output=True, text=True, timeout=40, check=False)
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def end(self):
@@ -242,6 +243,7 @@ def requests_that_are_wrong(run):
             try:
                 link.sendall(raw)
                 link.shutdown(socket.SHUT_WR)
+                link.settimeout(1)  # it may wait for more, but we do not
                 link.recv(100)
             except OSError:
                 pass

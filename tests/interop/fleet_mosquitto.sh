@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin
 need mosquitto mosquitto_passwd
 mosquitto=
 port=$(free_port)
+ulimit -Sn 4096 2>/dev/null # of mosquitto: who has gone may still be there when others come
 
 # Once more on the same port, if it has ended.
 start_mosquitto() { # lines of configuration...
@@ -35,10 +36,10 @@ stop_mosquitto() { # signal
 
 pairs() { # version, qos
     local sub pub clients=500 count=10000
-    fleet sub sub -V "$1" -q "$2" -c $clients -R 0 -t 'pair/%i' -L $count --duration 30
+    fleet sub sub -V "$1" -q "$2" -c $clients -R 0 -t 'pair/%i' -L $count --duration 60
     sub=$last
     check_true "version $1, QoS $2: $clients subscribers are ready" wait_until 20 is_ready sub
-    fleet pub pub -V "$1" -q "$2" -c $clients -R 0 -t 'pair/%i' -L $count -I 50 --duration 30
+    fleet pub pub -V "$1" -q "$2" -c $clients -R 0 -t 'pair/%i' -L $count -I 50 --duration 60
     pub=$last
     await "$pub" 30
     check "version $1, QoS $2: the publishing fleet's exit status" "$status" 0
@@ -60,8 +61,8 @@ pairs() { # version, qos
 }
 
 connects() { # version
-    fleet conn conn -V "$1" -c 500 -R 1000 --duration 1
-    await "$last" 20
+    fleet conn conn -V "$1" -c 500 -R 1000
+    till_ready conn
     check "version $1: fleet conn, exit status and connects" \
         "$status $(get conn clients.connects_ok) $(get conn verdict)" '0 500 ok'
 }
@@ -69,10 +70,10 @@ connects() { # version
 # Fan-in through wildcards, with foreign messages in between.
 wildcards() {
     local sub
-    fleet sub sub -V 5 -q 1 -c 10 -R 0 -t 'fan/#' -L 10000 --duration 30
+    fleet sub sub -V 5 -q 1 -c 10 -R 0 -t 'fan/#' -L 10000 --duration 60
     sub=$last
     wait_until 20 is_ready sub
-    fleet pub pub -V 4 -q 1 -c 100 -R 0 -t 'fan/%i/%c' -L 1000 -I 10 -s 24 --duration 30
+    fleet pub pub -V 4 -q 1 -c 100 -R 0 -t 'fan/%i/%c' -L 1000 -I 10 -s 24 --duration 60
     await "$last" 30
     await "$sub" 30
     check "100 publishers to 10 subscribers of a wildcard" \
@@ -87,18 +88,18 @@ credentials() {
     stop_mosquitto TERM
     start_mosquitto 'allow_anonymous false' "password_file $folder/passwords"
     for version in 3 4 5; do
-        fleet right conn -V $version -c 2 -R 0 -u 'user-%i' -P secret --duration 0.3
-        await "$last" 10
+        fleet right conn -V $version -c 2 -R 0 -u 'user-%i' -P secret
+        till_ready right
         check "version $version: right user names and passwords" \
             "$status $(get right clients.connects_ok)" '0 2'
-        fleet wrong conn -V $version -c 2 -R 0 -u 'user-%i' -P wrong --duration 0.3
-        await "$last" 10
+        fleet wrong conn -V $version -c 2 -R 0 -u 'user-%i' -P wrong --duration 20
+        await "$last" 20
         check "version $version: wrong passwords are counted as failed, exit status 4" \
             "$status $(get wrong clients.{connects_ok,failed})" '4 0 2'
         check_true "version $version: and the summary says what to do: $(grep -m1 ' x ' "$folder/wrong.out")" \
             has_line "$folder/wrong.out" '--username'
-        fleet nobody conn -V $version -c 2 -R 0 --duration 0.3
-        await "$last" 10
+        fleet nobody conn -V $version -c 2 -R 0 --duration 20
+        await "$last" 20
         check "version $version: without user name: exit status 4" "$status" 4
     done
     stop_mosquitto TERM
@@ -108,17 +109,18 @@ credentials() {
 killed() { # version
     local pub
     start_mosquitto 'allow_anonymous true'
-    fleet sub sub -V "$1" -q 1 -c 100 -R 0 -t 'killed/%i' -L 1000000 --duration 3
+    fleet sub sub -V "$1" -q 1 -c 100 -R 0 -t 'killed/%i' -L 1000000 --duration 60
     local sub=$last
     wait_until 20 is_ready sub
-    fleet pub pub -V "$1" -q 1 -c 100 -R 0 -t 'killed/%i' -L 1000000 -I 1 --duration 3 --drain 1
+    fleet pub pub -V "$1" -q 1 -c 100 -R 0 -t 'killed/%i' -L 1000000 -I 1 --duration 60 --drain 1 \
+        --control "$folder/pub.control"
     pub=$last
     wait_until 20 is_ready pub
-    sleep 0.5
+    wait_until 20 tells_over pub acked 100
     stop_mosquitto KILL
-    await "$pub" 10
+    await "$pub" 20
     check "version $1: mosquitto is killed: the publishing fleet ends with 4" "$status" 4
-    await "$sub" 10
+    await "$sub" 20
     check "version $1: mosquitto is killed: the subscribing fleet ends with 4" "$status" 4
     check "version $1: all clients are told lost" \
         "$(get pub clients.lost) $(get sub clients.lost) $(get pub verdict)" '100 100 not ok'
@@ -127,8 +129,8 @@ killed() { # version
     check_true "version $1: something was acknowledged before: $(get pub messages.acked)" \
         test "$(get pub messages.acked)" -gt 100
     check_true "version $1: the cause is told" has_line "$folder/pub.out" '^causes  *[0-9]* x '
-    fleet gone conn -V "$1" -c 10 -R 0 --duration 1
-    await "$last" 10
+    fleet gone conn -V "$1" -c 10 -R 0 --duration 20
+    await "$last" 20
     check "version $1: nobody listens: exit status 4, all failed" "$status $(get gone clients.failed)" '4 10'
     check_true "version $1: nobody listens: the summary asks whether the server runs" \
         has_line "$folder/gone.out" 'is the server running'
@@ -137,20 +139,29 @@ killed() { # version
 # It comes back, and so do those with --reconnect.
 comes_back() { # version
     start_mosquitto 'allow_anonymous true'
-    fleet sub sub -V "$1" -q 1 -c 100 -R 0 -t 'back/%i' --duration 6 --reconnect 50-500
+    fleet sub sub -V "$1" -q 1 -c 100 -R 0 -t 'back/%i' --reconnect 50-500 \
+        --control "$folder/sub.control"
     local sub=$last
     wait_until 20 is_ready sub
-    fleet pub pub -V "$1" -q 1 -c 100 -R 0 -t 'back/%i' -I 20 --duration 5 --reconnect 50-500 \
-        --drain 2
+    fleet pub pub -V "$1" -q 1 -c 100 -R 0 -t 'back/%i' -I 20 --reconnect 50-500 --drain 2 \
+        --control "$folder/pub.control"
     local pub=$last
     wait_until 20 is_ready pub
-    sleep 0.7
+    wait_until 20 tells_over pub acked 1000
     stop_mosquitto KILL
-    sleep 0.5
+    wait_until 20 tells pub open 0
+    wait_until 20 tells sub open 0
+    sleep 0.3 # some try in vain
     local before
     start_mosquitto 'allow_anonymous true'
+    check_true "version $1, --reconnect: all publishers come back" wait_until 20 tells pub open 100
+    check_true "version $1, --reconnect: all subscribers come back" wait_until 20 tells sub open 100
+    wait_until 20 tells_over pub acked 15000
+    wait_until 20 tells_over sub received 15000
+    kill -INT "$pub"
     await "$pub" 20
     before=$status
+    kill -INT "$sub"
     await "$sub" 20
     check "version $1, --reconnect: nobody stays away" "$(get pub clients.lost) $(get sub clients.lost)" '0 0'
     check_true "version $1, --reconnect: all publishers connected twice" test "$(get pub clients.connects_ok)" -ge 200

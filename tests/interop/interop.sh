@@ -169,7 +169,7 @@ no_connections() { [ "$(connections "$1")" -eq 0 ]; } # port
 fleet() { # name, kind, options...
     local name=$1 kind=$2
     shift 2
-    rm -f "$folder/$name".{json,out,err} # not an older one's
+    rm -f "$folder/$name".{json,out,err,control} # not an older one's
     "$command" fleet "$kind" -h 127.0.0.1 -p "$port" --accept-invalid --json "$folder/$name.json" "$@" \
         >"$folder/$name.out" 2>"$folder/$name.err" &
     last=$!
@@ -177,6 +177,24 @@ fleet() { # name, kind, options...
 }
 
 is_ready() { has_line "$folder/$1.out" '^ready '; } # name
+is_ready_or_gone() { is_ready "$1" || is_gone "$last"; }
+
+# The last fleet, started without --duration: until all its clients are up; then it ends. $status.
+till_ready() { # name
+    wait_until 20 is_ready_or_gone "$1"
+    kill -INT "$last" 2>/dev/null
+    await "$last" 20
+}
+
+# A count of a fleet that runs with --control "$folder/NAME.control": open, failed, sent, acked …
+told() { # name, which
+    local count
+    count=$("$command" fleet ctl --control "$folder/$1.control" status --json 2>/dev/null |
+        sed -nE "s/.*\"$2\":([0-9]+).*/\\1/p")
+    printf '%d\n' "${count:--1}"
+}
+tells() { [ "$(told "$1" "$2")" -eq "$3" ]; }      # name, which, count
+tells_over() { [ "$(told "$1" "$2")" -gt "$3" ]; } # name, which, more than so many
 
 get() { # name, path in the JSON...
     /usr/bin/python3 -c '

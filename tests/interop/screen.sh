@@ -28,19 +28,21 @@ open_terminal() { # columns, lines
 resize() { term resize-window -t s -x "$1" -y "$2"; } # columns, lines
 frame() { term capture-pane -p -t s; }
 scrolled() { term capture-pane -p -J -S - -t s; } # with what has scrolled away, lines joined
-frame_has() { frame | grep -qF -- "$1"; }
+frame_has() { frame | grep -F -- "$1" >/dev/null; } # to the end: no pipe breaks
 frame_has_not() { ! frame_has "$1"; }
-history_has() { scrolled | grep -qF -- "$1"; }
+history_has() { scrolled | grep -F -- "$1" >/dev/null; }
 press() { term send-keys -t s "$@"; }
 run() { press "$*" Enter; }
 state() { term display-message -p -t s "$1"; }
 is_on() { [ "$(state '#{alternate_on}')" = 1 ]; }
 is_off() { [ "$(state '#{alternate_on}')" = 0 ]; }
 
-# A frame of the present size is whole: its last line has the keys, its rule the width.
+# A frame of the present size is whole: its last line has the keys, its rule the width, and the next
+# one is the same.
 is_drawn() { # columns, lines
     local rule
     frame >"$folder/frame"
+    [ "$(frame)" = "$(cat "$folder/frame")" ] || return 1
     rule=$(grep -m1 '^[─-] [0-9,]* clients ' "$folder/frame")
     [ ${#rule} -eq "$1" ] && sed -n "$2p" "$folder/frame" | grep -q 'q quit'
 }
@@ -55,10 +57,13 @@ begin() { # columns, lines, arguments of screen_show...
     check_true "$columns x $lines: '$*': the screen comes up" wait_until 20 is_drawn "$columns" "$lines"
 }
 
+shown() { term list-panes -t s -F '#{pane_pid}' | xargs -I{} ps -o pid= --ppid {} | tr -d ' '; }
+has_ended() { [ -z "$(shown)" ]; }
+
 end() { # key, what
     press "$1"
     check_true "$2: the screen goes" wait_until 20 is_off
-    wait_until 10 frame_has 'prompt>'
+    wait_until 10 has_ended # the old contents have a prompt too
 }
 
 # --- frames --------------------------------------------------------------------------------------
@@ -138,7 +143,7 @@ small() {
     begin 80 24 invalid -s 70 -S
     resize 50 14
     check_true 'small: it says how large it wants to be' wait_until 20 frame_has '80 x 24 shows all'
-    check_true 'small: an invalid run is one' frame_has 'INVALID: generator-limited'
+    check_true 'small: an invalid run is one' wait_until 10 frame_has 'INVALID: generator-limited'
     resize 12 2
     sleep 0.5
     resize 80 24
@@ -166,7 +171,8 @@ keys() {
     check_true 'keys: space pauses' wait_until 10 frame_has ' PAUSED '
     press Space
     check_true 'keys: space goes on' wait_until 10 frame_has_not ' PAUSED '
-    check 'keys: both are asked for' "$(wishes)" 'rate 1.1;rate 1;rate 2;rate 1;pause 1;pause 0;'
+    check_true 'keys: both are asked for' \
+        wait_until 10 wished 'rate 1.1;rate 1;rate 2;rate 1;pause 1;pause 0;'
     : >"$folder/wishes"
     press s
     check_true 'keys: s asks how many' wait_until 10 frame_has 'storm: how many leave at once?'
@@ -191,15 +197,17 @@ keys() {
     check_true 'keys: ? again shows the run' wait_until 10 is_drawn 80 24
     : >"$folder/wishes"
     end q keys
-    check 'keys: q ends' "$(wishes)" 'quit 0;'
-    check_true 'keys: the summary follows' history_has 'FAILED: 2 of 5 thresholds were missed'
+    check_true 'keys: q ends' wait_until 10 wished 'quit 0;'
+    check_true 'keys: the summary follows' \
+        wait_until 10 history_has 'FAILED: 2 of 5 thresholds were missed'
 }
 
 causes() {
     begin 80 24 failed -s 60
     press c
     check_true 'causes: c lists them' wait_until 10 frame_has 'by cause'
-    check_true 'causes: with hints, whole' frame_has 'widen net.ipv4.ip_local_port_range'
+    check_true 'causes: with hints, whole' \
+        wait_until 10 frame_has 'widen net.ipv4.ip_local_port_range'
     check_true 'causes: the last one is below' frame_has_not 'no room for another session'
     press NPage NPage
     check_true 'causes: down it is there' wait_until 10 frame_has 'no room for another session'
@@ -210,19 +218,29 @@ causes() {
 
 # --- colours, terminals --------------------------------------------------------------------------
 
+# $folder/raw begins anew; what went before it has come, since this mark has.
+marks=0
+forget() {
+    marks=$((marks + 1))
+    run "echo mark\"\"$marks"
+    wait_until 10 grep -qa "mark$marks" "$folder/raw"
+    : >"$folder/raw"
+}
+
 has_colours() {
     LC_ALL=C grep -qaE $'\x1b\\[([0-9]+;)*([349][0-9]|10[0-7])(;[0-9]+)*m' "$folder/raw"
 }
 
 colours() {
-    : >"$folder/raw"
+    forget
     begin 80 24 invalid -s 60
     end q 'colours'
-    check_true 'colours: there are some' has_colours
+    check_true 'colours: there are some' wait_until 10 has_colours
     run 'export NO_COLOR=1'
-    : >"$folder/raw"
+    forget
     begin 80 24 invalid -s 60
-    check_true 'NO_COLOR: in words all the same' frame_has 'INVALID: generator-limited'
+    check_true 'NO_COLOR: in words all the same' \
+        wait_until 10 frame_has 'INVALID: generator-limited'
     end q 'NO_COLOR'
     check 'NO_COLOR: there are none' "$(has_colours && echo some)" ''
     run 'unset NO_COLOR'
@@ -230,7 +248,7 @@ colours() {
 
 lines() { # what, shell words before and behind
     run clear
-    : >"$folder/raw"
+    forget
     run "$2 $command invalid -s 5 -t 2 $3"
     check_true "$1: a line instead" wait_until 20 history_has 'INVALID: generator-limited'
     check_true "$1: the summary follows" wait_until 20 history_has 'INVALID  seed'
@@ -241,7 +259,7 @@ ascii() {
     run 'export LC_ALL=C'
     begin 80 24 full -s 70 -S
     check 'LC_ALL=C: nothing but ASCII' "$(frame | LC_ALL=C grep -c '[^ -~]')" 0
-    check_true 'LC_ALL=C: bars are there' frame_has '####'
+    check_true 'LC_ALL=C: bars are there' wait_until 10 frame_has '####'
     end q 'LC_ALL=C'
     run 'export LC_ALL=C.UTF-8'
 }
@@ -249,16 +267,16 @@ ascii() {
 logging() {
     begin 80 24 pub -s 60 -l
     check_true 'log: the last line stands below' wait_until 10 frame_has ' warn: the server at 127.0.0.1'
-    check_true 'log: the frame is whole' is_drawn 80 24
+    check_true 'log: the frame is whole' wait_until 10 is_drawn 80 24
     check_true 'log: what others write does not tear it' frame_has_not 'complaint'
     end q log
-    check_true 'log: all of it is told after the end' history_has "somebody's complaint"
-    check_true 'log: all of each line' history_has 'longer than any terminal ought to be wide'
+    check_true 'log: all of it is told after the end' \
+        wait_until 10 history_has "somebody's complaint"
+    check_true 'log: all of each line' \
+        wait_until 10 history_has 'longer than any terminal ought to be wide'
 }
 
 # --- the terminal is given back ------------------------------------------------------------------
-
-shown() { term list-panes -t s -F '#{pane_pid}' | xargs -I{} ps -o pid= --ppid {} | tr -d ' '; }
 
 given_back() { # what, arguments of screen_show, keys or "" or a signal's name...
     local what=$1 arguments=$2
@@ -270,8 +288,8 @@ given_back() { # what, arguments of screen_show, keys or "" or a signal's name..
     ?*) press "$@" ;;
     esac
     check_true "$what: the old contents are back" wait_until 20 is_off
-    wait_until 10 frame_has 'prompt>'
-    run 'stty -a >after; echo done'
+    wait_until 10 has_ended
+    run 'stty -a >after; echo do""ne' # only what is printed reads like that
     wait_until 10 frame_has 'done'
     check "$what: the cursor is back" "$(state '#{cursor_flag}')" 1
     check "$what: keys are as before" "$(state '#{keypad_flag}')" 0
@@ -286,7 +304,7 @@ restore() {
     given_back 'SIGHUP' 'pub' HUP
     given_back 'SIGQUIT' 'pub' QUIT
     given_back 'abort' 'pub -t 1 -d abort' ''
-    check_true 'abort: the last words are told' history_has 'last words'
+    check_true 'abort: the last words are told' wait_until 10 history_has 'last words'
     given_back 'a fault' 'pub -t 1 -d segv' ''
     given_back 'exit' 'pub -t 1 -d exit' ''
     run 'stty -a >before'
@@ -296,7 +314,8 @@ restore() {
     check_true 'Ctrl-C: while it drains, the screen is there' is_on
     press C-c
     check_true 'Ctrl-C twice: the old contents are back' wait_until 20 is_off
-    run 'stty -a >after; echo done'
+    wait_until 10 has_ended
+    run 'stty -a >after; echo do""ne'
     wait_until 10 frame_has 'done'
     check 'Ctrl-C twice: the terminal is as before' "$(diff "$folder/before" "$folder/after")" ''
 }
