@@ -131,6 +131,17 @@ stop_gateway() {
         "$(grep -E 'Sanitizer|runtime error|assert' "$folder/gateway.err" | head -3)" ""
 }
 
+# In a user namespace rings count against RLIMIT_MEMLOCK, those of all such processes together, and
+# those of who has just ended until the kernel has taken them down: who finds no room tries again.
+lacks_rings() { has_line "$1" RLIMIT_MEMLOCK && sleep 0.5; } # file with its complaint
+
+# A network of our own, in a user namespace only if it must be: the words in `unshare`.
+find_namespace() {
+    unshare=(unshare -n)
+    unshare -n true 2>/dev/null || unshare=(unshare -rn)
+    ulimit -l unlimited 2>/dev/null || ulimit -Sl "$(ulimit -Hl)"
+}
+
 # The kernel ends a killed ring after its process: a port may be listened on for a moment more.
 nobody_listens() { # port
     [ "$(awk -v port="$(printf ':%04X' "$1")" \
