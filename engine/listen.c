@@ -6,7 +6,9 @@
  *                 costs twice as much as letting SO_REUSEPORT choose
  * Memory:         descriptors belong to the caller
  * Threads:        the one that starts the process
- * Limits:         the backlog is cut by the kernel to net.core.somaxconn
+ * Limits:         the backlog is cut by the kernel to net.core.somaxconn; TAKEN_MS_MAX for an
+ *                 address to become free: of a process that was killed the kernel takes down rings,
+ *                 and with them listening sockets, only behind its end
  * Not here:       accepting: shard.c
  */
 #include "engine/listen.h"
@@ -14,7 +16,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TAKEN_MS_MAX 1000u
+#define LOOK_MS      20u
 
 static int open_socket(int family, bool share_port)
 {
@@ -65,7 +71,7 @@ enum fmx_status fmx_listen_open(struct sockaddr_storage *address, socklen_t addr
     return FMX_OK;
 }
 
-enum fmx_status fmx_listen_probe(const struct sockaddr_storage *address, socklen_t address_bytes)
+static enum fmx_status probe(const struct sockaddr_storage *address, socklen_t address_bytes)
 {
     int fd = open_socket(address->ss_family, false);
 
@@ -77,4 +83,17 @@ enum fmx_status fmx_listen_probe(const struct sockaddr_storage *address, socklen
     }
     close(fd);
     return FMX_OK;
+}
+
+enum fmx_status fmx_listen_probe(const struct sockaddr_storage *address, socklen_t address_bytes)
+{
+    static const struct timespec look = {.tv_nsec = LOOK_MS * 1000000};
+    enum fmx_status status = probe(address, address_bytes);
+
+    for (unsigned ms = 0; status == FMX_SYS_BIND && errno == EADDRINUSE && ms < TAKEN_MS_MAX;
+         ms += LOOK_MS) {
+        (void)nanosleep(&look, NULL);
+        status = probe(address, address_bytes);
+    }
+    return status;
 }

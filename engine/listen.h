@@ -18,7 +18,8 @@ enum fmx_status fmx_listen_open(struct sockaddr_storage *address, socklen_t addr
 
 /*
  * Is the address free? SO_REUSEPORT alone would let two gateways of one user share a port and take
- * each other's connections. FMX_OK, or FMX_SYS_BIND with errno set.
+ * each other's connections. Waits up to a second for one that is taken. FMX_OK; FMX_SYS_SOCKET or
+ * FMX_SYS_BIND with errno set.
  */
 enum fmx_status fmx_listen_probe(const struct sockaddr_storage *address,
                                  socklen_t address_bytes) FMX_MUST_USE;

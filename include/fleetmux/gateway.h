@@ -169,7 +169,8 @@ FMX_API enum fmx_status fmx_gateway_open(const struct fmx_gateway_options *optio
                                          size_t error_bytes) FMX_MUST_USE;
 
 /*
- * Starts the shards and listens. Returns when all accept. FMX_OK; FMX_SYS_RING (kernel or limits),
+ * Starts the shards and listens. Returns when all accept; waits up to a second for an address that
+ * is in use, as that of a gateway which was killed may be. FMX_OK; FMX_SYS_RING (kernel or limits),
  * FMX_SYS_BIND, FMX_SYS_LISTEN, FMX_SYS_THREAD, FMX_LIMIT_MEMORY, with words in `error`. After a
  * failure only fmx_gateway_close is allowed.
  */

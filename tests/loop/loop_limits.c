@@ -315,6 +315,32 @@ static void limits_say_which_port_is_in_use_and_give_all_back(void)
     LOOP_EQUAL(loop_files(), files);
 }
 
+static void *let_go_soon(void *fd)
+{
+    loop_pause_ms(50);
+    close(*(int *)fd);
+    return NULL;
+}
+
+/* As the kernel does behind a gateway that was killed. */
+static void limits_wait_for_a_port_that_is_let_go(void)
+{
+    struct fmx_gateway_options options;
+    char listen_text[32];
+    const char *listen_at[] = {listen_text};
+    pthread_t thread;
+    uint16_t port;
+
+    loop_begin();
+    int fd = loop_listen_anywhere(&port);
+    snprintf(listen_text, sizeof listen_text, "127.0.0.1:%u", port);
+    loop_gateway_options(&options, 1);
+    options.listen = listen_at;
+    CU_ASSERT_FATAL(pthread_create(&thread, NULL, let_go_soon, &fd) == 0);
+    loop_gateway_end(loop_gateway_start(&options));
+    (void)pthread_join(thread, NULL);
+}
+
 static void limits_let_two_addresses_and_ipv6_be_served_at_once(void)
 {
     static const char *const listen_both[] = {"127.0.0.1:0", "[::1]:0"};
@@ -470,6 +496,7 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(limits_write_no_more_words_than_there_is_room_for),
     FMX_TEST_CASE(limits_refuse_listen_addresses_that_are_none),
     FMX_TEST_CASE(limits_say_which_port_is_in_use_and_give_all_back),
+    FMX_TEST_CASE(limits_wait_for_a_port_that_is_let_go),
     FMX_TEST_CASE(limits_let_two_addresses_and_ipv6_be_served_at_once),
     FMX_TEST_CASE(limits_shed_and_count_what_the_table_has_no_room_for),
     FMX_TEST_CASE(limits_make_more_shards_where_a_ring_may_hold_few_descriptors),
