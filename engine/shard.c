@@ -7,21 +7,22 @@
  * Words:          turn: one pass of the loop below; post: send a message to a shard; spill:
  *                 messages whose inbox is full, kept in order on the sender's side
  * Invariants:     (1) the steps of a turn always come in this order, each bounded:
- *                     enter the kernel · read the clock · inboxes · completions · settle · timers ·
- *                     carried packets · settle · spills · sends · handshakes · buffers back ·
- *                     slots freed;
- *                     settle: ends and messages to ourselves. If there are more completions than
- *                     one batch, these come again before each: settle · inboxes
+ *                     enter the kernel · read the clock · settle · inboxes · steps of handshakes ·
+ *                     completions · settle · timers · carried packets · settle · spills · sends ·
+ *                     handshakes · buffers back · slots freed;
+ *                     settle: ends and messages to ourselves. From the first settle to completions
+ *                     it goes batch by batch
  *                 (2) nothing is freed before the last step: callbacks only mark and queue
- *                 (3) inboxes are emptied after completions have left the kernel and before they
- *                     are dealt with: who subscribed elsewhere before a message was received here
- *                     is known before that message is routed
+ *                 (3) inboxes are emptied after a batch of completions has left the kernel and
+ *                     before it is dealt with: who subscribed elsewhere before a message was
+ *                     received here is known before that message is routed
  *                 (4) messages to one shard arrive in the order in which they were posted
  *                 (5) a shard sleeps only if no inbox has a message and no list has work
  * Memory:         everything below but the inboxes' other ends
  * Threads:        fmx_shard_open, turn, run, close: the shard's own. Other threads touch its bell,
  *                 its inboxes' heads and its counters
- * Limits:         COMPLETIONS_MAX a turn (the rest stays in the ring), TIMERS_MAX, REARM_MAX
+ * Limits:         TAKEN_MAX completions, and messages that came behind the first look, in a turn
+ *                 (the rest stays in the rings); TIMERS_MAX, REARM_MAX
  * Not here:       who starts threads and listens: mux.c
  */
 #include "engine/shard.h"
@@ -30,7 +31,7 @@
 #include "engine/mux.h"
 #include "proto/limits.h"
 
-#define COMPLETIONS_MAX   4096u
+#define TAKEN_MAX         4096u
 #define COMPLETIONS_BATCH 256u
 #define TIMERS_MAX        16384u
 #define REARM_MAX         64u
@@ -195,16 +196,18 @@ static void discard(struct fmx_shard *shard, struct fmx_msg *message)
     }
 }
 
-/* All that was there when we looked; what comes meanwhile belongs to the next turn. */
-static void drain_inbox(struct fmx_shard *shard, struct fmx_inbox *inbox)
+/* All that was there when we looked; what comes meanwhile belongs to the next look. */
+static unsigned drain_inbox(struct fmx_shard *shard, struct fmx_inbox *inbox)
 {
+    uint32_t count = fmx_inbox_count(inbox);
     struct fmx_msg message;
 
-    for (uint32_t left = fmx_inbox_count(inbox); left > 0; left--) {
+    for (uint32_t left = count; left > 0; left--) {
         bool popped = fmx_inbox_pop(inbox, &message);
         FMX_ASSERT(popped);
         take_message(shard, &message);
     }
+    return count;
 }
 
 /* While messages to other shards wait, callers are not: their queues fill, and they are told so. */
@@ -213,20 +216,24 @@ static bool is_heard(const struct fmx_mux_caller *caller, bool is_congested)
     return caller->is_own || !is_congested;
 }
 
-static void drain_inboxes(struct fmx_shard *shard)
+/* Returns how many messages there were. */
+static unsigned drain_inboxes(struct fmx_shard *shard)
 {
+    unsigned heard = 0;
+
     for (uint32_t from = 0; from < shard->shards_count; from++) {
         if (from != shard->index) {
-            drain_inbox(shard, &shard->inboxes[from]);
+            heard += drain_inbox(shard, &shard->inboxes[from]);
         }
     }
     bool is_congested = fmx_shard_has_spills(shard);
     for (struct fmx_mux_caller *caller = fmx_mux_callers(shard->mux); caller != NULL;
          caller = caller->next) {
         if (is_heard(caller, is_congested)) {
-            drain_inbox(shard, &caller->inboxes[shard->index]);
+            heard += drain_inbox(shard, &caller->inboxes[shard->index]);
         }
     }
+    return heard;
 }
 
 static bool has_messages(struct fmx_shard *shard)
@@ -329,29 +336,30 @@ static void settle(struct fmx_shard *shard)
 }
 
 /*
- * All that was ready, not one slice of it: else a busy shard would send in each turn and hardly
- * read, until a long line makes up for it with larger reads.
+ * What others have said, then what peers have, batch by batch. All that was ready, not one slice of
+ * it: else a busy shard would send in each turn and hardly read, until a long line makes up for it
+ * with larger reads.
  */
-static void take_completions(struct fmx_shard *shard)
+static void take_all(struct fmx_shard *shard)
 {
     struct fmx_completion batch[COMPLETIONS_BATCH];
-    unsigned count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
-    unsigned taken = 0;
+    unsigned completions = 0;
+    unsigned messages = 0; /* but those of the first look, which has a bound of its own */
+    unsigned count;
 
-    for (;;) {
+    do {
+        count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
+        settle(shard);
+        unsigned heard = drain_inboxes(shard);
+        fmx_handshakes_take(shard);
         for (unsigned i = 0; i < count; i++) {
             dispatch(shard, &batch[i]);
         }
-        taken += count;
-        if (taken >= COMPLETIONS_MAX ||
-            (count < COMPLETIONS_BATCH && !fmx_ring_get_more(shard->ring))) {
-            break;
-        }
-        count = fmx_ring_reap(shard->ring, batch, COMPLETIONS_BATCH);
-        settle(shard);
-        drain_inboxes(shard);
-    }
-    fmx_count(&shard->counters.completions, taken);
+        messages += completions > 0 ? heard : 0;
+        completions += count;
+    } while (completions + messages < TAKEN_MAX &&
+             (count == COMPLETIONS_BATCH || fmx_ring_get_more(shard->ring)));
+    fmx_count(&shard->counters.completions, completions);
 }
 
 static void take_timers(struct fmx_shard *shard)
@@ -496,9 +504,7 @@ void fmx_shard_turn(struct fmx_shard *shard)
     enter_kernel(shard);
     shard->now_ns = fmx_ring_now(shard->ring);
     shard->turn++;
-    drain_inboxes(shard);
-    fmx_handshakes_take(shard);
-    take_completions(shard);
+    take_all(shard);
     settle(shard);
     take_timers(shard);
     take_ready(shard);
