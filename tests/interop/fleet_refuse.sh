@@ -48,6 +48,8 @@ scenario ca 'tls:\n    cafile: gone.pem'
 scenario cert 'tls: {insecure: true, cert: bad.pem, key: gone.key}'
 scenario each 'tls: {insecure: true, cert: "%i.crt", key: "%i.key"}'
 for kind in run check; do
+    refuses "$kind: a scenario that is not there" \
+        "fleetmux fleet $kind: gone.yaml: cannot be read: No such file" "$kind" gone.yaml
     refuses "$kind: authorities of a scenario" \
         "ca.yaml:6:13: key 'groups[1].tls.cafile': 'gone.pem' cannot be read" "$kind" ca.yaml
     refuses "$kind: a certificate of a scenario" \

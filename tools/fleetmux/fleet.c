@@ -297,7 +297,8 @@ int verb_fleet(int argc, char **argv)
         return unknown_kind(argv[0]);
     }
     int used = read_kind(argc, argv, &kind, &is_check);
-    snprintf(verb, sizeof(verb), "fleet %s", fleet_kind_name(kind));
+    snprintf(verb, sizeof(verb), "fleet %s",
+             fleet_kind_name(is_check && kind == FLEET_RUN ? FLEET_CHECK : kind));
     fleet_flags_init(&settings, is_check ? kind | FLEET_CHECK : kind, &set);
     if (!flags_parse(&set, argc - used, argv + used)) {
         return usage_error(verb, set.error);
