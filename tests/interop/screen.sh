@@ -278,10 +278,17 @@ logging() {
 
 # --- the terminal is given back ------------------------------------------------------------------
 
+# What the terminal is set to; the file is there when all of it is.
+note_terminal() { # file
+    rm -f "$folder/$1"
+    run "stty -a >new; mv new $1"
+    wait_until 10 test -e "$folder/$1"
+}
+
 given_back() { # what, arguments of screen_show, keys or "" or a signal's name...
     local what=$1 arguments=$2
     shift 2
-    run 'stty -a >before'
+    note_terminal before
     begin 80 24 "$arguments"
     case ${1:-} in
     TERM | HUP | QUIT | ABRT) kill -s "$1" "$(shown)" ;;
@@ -289,8 +296,7 @@ given_back() { # what, arguments of screen_show, keys or "" or a signal's name..
     esac
     check_true "$what: the old contents are back" wait_until 20 is_off
     wait_until 10 has_ended
-    run 'stty -a >after; echo do""ne' # only what is printed reads like that
-    wait_until 10 frame_has 'done'
+    note_terminal after
     check "$what: the cursor is back" "$(state '#{cursor_flag}')" 1
     check "$what: keys are as before" "$(state '#{keypad_flag}')" 0
     check "$what: the terminal is as before" "$(diff "$folder/before" "$folder/after")" ''
@@ -307,7 +313,7 @@ restore() {
     check_true 'abort: the last words are told' wait_until 10 history_has 'last words'
     given_back 'a fault' 'pub -t 1 -d segv' ''
     given_back 'exit' 'pub -t 1 -d exit' ''
-    run 'stty -a >before'
+    note_terminal before
     begin 80 24 pub -d hang
     press C-c
     sleep 0.3
@@ -315,8 +321,7 @@ restore() {
     press C-c
     check_true 'Ctrl-C twice: the old contents are back' wait_until 20 is_off
     wait_until 10 has_ended
-    run 'stty -a >after; echo do""ne'
-    wait_until 10 frame_has 'done'
+    note_terminal after
     check 'Ctrl-C twice: the terminal is as before' "$(diff "$folder/before" "$folder/after")" ''
 }
 
