@@ -312,6 +312,7 @@ struct fmx_fleet_shard {
     struct fmx_fleet_answers *answers; /* one for each team */
     struct fmx_fleet_requests *requests;
     struct fmx_fleet_ledger *ledger;
+    size_t answer_bytes_kept; /* fleet_keep.c's */
     struct fmx_fleet_cause_slot causes[FMX_FLEET_CAUSES_MAX];
 };
 
@@ -568,6 +569,9 @@ void fmx_fleet_flows_forget_more(struct fmx_fleet_client *client);
 
 /* The shard stops: what fell due and is not counted is counted now, as far as that is bounded. */
 void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet);
+
+/* Something was acknowledged: what is overdue may have room now. */
+void fmx_fleet_flows_go_on(struct fmx_fleet_client *client);
 
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag);
 void fmx_fleet_on_publish(struct fmx_conn *conn, const struct fmx_publish *publish);

@@ -604,6 +604,7 @@ static void on_ack(struct fmx_conn *conn, const struct fmx_packet *packet, uint6
         fmx_fleet_keep_end(conn, packet->ack.packet_id);
         if (is_answer) {
             on_answer_acked(conn, &packet->ack);
+            fmx_fleet_flows_go_on(fmx_fleet_client_of(conn));
         } else {
             fmx_fleet_on_puback(conn, &packet->ack, tag);
         }

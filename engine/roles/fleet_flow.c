@@ -253,7 +253,7 @@ static bool has_room(const struct fmx_fleet_client *client, uint8_t qos)
         return false;
     }
     return qos == 0 ||
-           (!fmx_fleet_keep_is_sending(client) &&
+           (fmx_fleet_keep_has_room(client) &&
             fmx_fleet_part_of(client->conn)->unacked < fmx_fleet_group_of(client)->window &&
             fmx_conn_make_window(client->conn));
 }
@@ -638,6 +638,16 @@ void fmx_fleet_flows_stop(struct fmx_fleet_shard *fleet)
 
 /* ── what comes back ── */
 
+void fmx_fleet_flows_go_on(struct fmx_fleet_client *client)
+{
+    for (uint32_t i = 0; i < flows_count(client); i++) {
+        if (flow_of(client, i)->overdue > 0 || is_closed_loop(client, i)) {
+            fmx_fleet_flows_due(client);
+            return;
+        }
+    }
+}
+
 void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint64_t tag)
 {
     struct fmx_fleet_part *part = fmx_fleet_part_of(conn);
@@ -661,12 +671,7 @@ void fmx_fleet_on_puback(struct fmx_conn *conn, const struct fmx_ack *ack, uint6
     } else {
         fmx_count(&crew->counters.publishes_acked, 1); /* who sees it finds it measured */
     }
-    for (uint32_t i = 0; i < flows_count(client); i++) {
-        if (flow_of(client, i)->overdue > 0 || is_closed_loop(client, i)) {
-            fmx_fleet_flows_due(client);
-            return;
-        }
-    }
+    fmx_fleet_flows_go_on(client);
 }
 
 /* Is a message later than its subscription allows? The first one that it fits counts. */

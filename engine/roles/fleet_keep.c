@@ -9,14 +9,18 @@
  * Words:          kept: sent at QoS 1, not acknowledged, and a copy of it here; to send again: kept
  *                 from an earlier connection and not sent on this one
  * Invariants:     (1) identifiers of a keep are in use in the window of its client's connection,
- *                 from CONNACK on  (2) while anything is to be sent again nothing new leaves at
- *                 QoS 1  (3) a kept message counts as outstanding until it is acknowledged, or
- *                 dropped: then as unacked
+ *                 from CONNACK on, while that is open  (2) while anything is to be sent again
+ *                 nothing new leaves at QoS 1  (3) a kept message of a flow counts as outstanding
+ *                 until it is acknowledged, or dropped: then as unacked  (4) SUBSCRIBE finds an
+ *                 identifier on the next connection: SPAN_SPARE of the span is never used
  * Memory:         24 bytes for each client of such a group; 8 for each place of the window; each
  *                 message and 32 bytes, until it is acknowledged. Other groups: nothing
  * Threads:        owning shard
- * Limits:         group.window; the server's Receive Maximum. What the server does not take any
- *                 more, for its size or QoS or RETAIN, is dropped (5.0, 3.1.2.11.4)
+ * Limits:         of messages of flows the group's window, and what the send queue takes in a turn;
+ *                 of answers ANSWER_BYTES_MAX in a shard: others ask, and their server may never
+ *                 acknowledge; what is beyond is not answered. Dropped is what the server does not
+ *                 take any more, for its size without an alias (5.0, 3.1.2.11.4), its QoS or RETAIN
+ *                 (3.2.2.3.4, 3.2.2.3.5)
  * Not here:       messages that were planned and not sent: fleet_flow.c
  */
 #include "engine/roles/fleet_keep.h"
@@ -31,6 +35,12 @@
 
 #define HEAD_RETAIN 0x01u
 #define HEAD_DUP    0x08u
+
+#define SPAN_SPARE       256u
+#define ANSWER_BYTES_MAX ((size_t)64 << 20)
+
+static_assert(SPAN_SPARE > FMX_FLEET_SUBSCRIBES_MAX + FMX_FLEET_PUBLISHES_MAX + 1,
+              "a SUBSCRIBE for each filter and each topic of answers, and position 0");
 
 struct kept {
     uint64_t tag;
@@ -54,7 +64,8 @@ static_assert(sizeof(struct fmx_fleet_keep) == 24, "what a client costs that kee
 
 static bool has_qos1(const struct fmx_fleet_group *group)
 {
-    bool has = group->calls.answer != FMX_FLEET_ANSWER_OFF;
+    bool has = group->calls.answer != FMX_FLEET_ANSWER_OFF &&
+               group->calls.answer != FMX_FLEET_ANSWER_NEVER;
 
     for (size_t i = 0; i < group->publishes_count; i++) {
         has = has || group->publishes[i].qos > 0;
@@ -119,6 +130,29 @@ static bool is_answer(const struct kept *kept)
     return kept->tag == FMX_FLEET_TAG_ANSWER;
 }
 
+bool fmx_fleet_keep_has_room(const struct fmx_fleet_client *client)
+{
+    return !fmx_fleet_keeps(client) ||
+           (keep_of(client)->to_send == 0 &&
+            fmx_inflight_span(&client->conn->session.out) + SPAN_SPARE <= FMX_INFLIGHT_MAX);
+}
+
+bool fmx_fleet_keep_takes_answer(const struct fmx_fleet_client *client, size_t bytes)
+{
+    return !fmx_fleet_keeps(client) ||
+           client->crew->fleet->answer_bytes_kept + sizeof(struct kept) + bytes <= ANSWER_BYTES_MAX;
+}
+
+/* In what answers take, if it is one. */
+static void count_bytes(struct fmx_fleet_shard *fleet, const struct kept *kept, bool is_freed)
+{
+    size_t bytes = sizeof(*kept) + kept->bytes;
+
+    if (is_answer(kept)) {
+        fleet->answer_bytes_kept += is_freed ? -bytes : bytes;
+    }
+}
+
 bool fmx_fleet_keep(struct fmx_conn *conn, const struct fmx_publish *publish, uint64_t tag,
                     uint32_t topic, uint64_t number)
 {
@@ -144,7 +178,14 @@ bool fmx_fleet_keep(struct fmx_conn *conn, const struct fmx_publish *publish, ui
     *kept = (struct kept){
         .tag = tag, .number = number, .bytes = (uint32_t)bytes, .topic = (uint16_t)topic};
     (void)fmx_encode_publish(&whole, version, kept->packet);
+    count_bytes(client->crew->fleet, kept, false);
     return true;
+}
+
+static void drop(struct fmx_fleet_shard *fleet, struct kept *kept)
+{
+    count_bytes(fleet, kept, true);
+    free(kept);
 }
 
 /* Nobody will acknowledge it any more. */
@@ -157,7 +198,7 @@ static void lose(const struct fmx_fleet_client *client, struct kept *kept)
         fmx_count(&crew->counters.publishes_unacked, 1);
         fmx_count_down(&crew->counters.publishes_outstanding, 1);
     }
-    free(kept);
+    drop(crew->fleet, kept);
 }
 
 void fmx_fleet_keep_end(struct fmx_conn *conn, uint16_t packet_id)
@@ -169,7 +210,7 @@ void fmx_fleet_keep_end(struct fmx_conn *conn, uint16_t packet_id)
     if (keep != NULL && fmx_inflight_give(&keep->window, packet_id, &tag) == FMX_OK) {
         struct kept *kept = (struct kept *)(uintptr_t)tag;
         keep->to_send -= kept->is_to_send;
-        free(kept);
+        drop(client->crew->fleet, kept);
         fmx_fleet_keep_go_on(client);
     }
 }
@@ -253,11 +294,6 @@ void fmx_fleet_keep_resume(struct fmx_conn *conn, bool is_there)
     free(before.tags);
     keep->position = keep->window.first;
     fmx_fleet_keep_go_on(client);
-}
-
-bool fmx_fleet_keep_is_sending(const struct fmx_fleet_client *client)
-{
-    return fmx_fleet_keeps(client) && keep_of(client)->to_send > 0;
 }
 
 /* True: it is on its way. */

@@ -30,13 +30,19 @@ void fmx_fleet_keep_end(struct fmx_conn *conn, uint16_t packet_id);
  */
 void fmx_fleet_keep_resume(struct fmx_conn *conn, bool is_there);
 
-/* Is anything still to be sent again? Until then nothing new leaves at QoS 1. */
-bool fmx_fleet_keep_is_sending(const struct fmx_fleet_client *client);
+/*
+ * May an open client send anything new at QoS 1? Not until all is sent again, nor when its
+ * identifiers span so much that SUBSCRIBE would find none on the next connection.
+ */
+bool fmx_fleet_keep_has_room(const struct fmx_fleet_client *client);
+
+/* Is there room to keep an answer of so many bytes? */
+bool fmx_fleet_keep_takes_answer(const struct fmx_fleet_client *client, size_t bytes);
 
 /* Sends again as much as there is room for. */
 void fmx_fleet_keep_go_on(struct fmx_fleet_client *client);
 
-/* The client has no connection, and gets none: what it keeps is unacked for good. */
+/* The client gets no connection any more, or its session is gone: what it keeps is unacked. */
 void fmx_fleet_keep_drop(const struct fmx_fleet_client *client);
 
 #endif

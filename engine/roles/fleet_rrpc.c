@@ -154,23 +154,25 @@ static void make_packet(const struct answer *answer, struct fmx_packet *packet)
 /* False: the window, or the queue, is full. */
 static bool send_answer(struct fmx_conn *conn, const struct answer *answer)
 {
-    struct fmx_crew_counters *counters = &fmx_fleet_crew_of(conn)->counters;
+    const struct fmx_fleet_client *client = fmx_fleet_client_of(conn);
     enum fmx_version version = (enum fmx_version)conn->session.version;
     struct fmx_packet packet;
 
-    if (conn->state != FMX_CONN_OPEN || fmx_fleet_client_of(conn) == NULL) {
+    if (conn->state != FMX_CONN_OPEN || client == NULL) {
         return true;
     }
+    struct fmx_crew_counters *counters = &client->crew->counters;
     make_packet(answer, &packet);
     packet.publish.qos = answer->qos <= conn->session.peer_qos_max ? answer->qos : 0;
+    bool is_qos1 = packet.publish.qos > 0;
     if (fmx_conn_is_full(conn) ||
-        (packet.publish.qos > 0 &&
-         (fmx_fleet_keep_is_sending(fmx_fleet_client_of(conn)) || !fmx_conn_make_window(conn)))) {
+        (is_qos1 && (!fmx_fleet_keep_has_room(client) || !fmx_conn_make_window(conn)))) {
         return false;
     }
     size_t bytes = fmx_encode_bytes(&packet, version);
-    if (bytes == 0 || fmx_session_publish(&conn->session, &packet.publish, bytes,
-                                          FMX_FLEET_TAG_ANSWER) != FMX_OK) {
+    if (bytes == 0 || (is_qos1 && !fmx_fleet_keep_takes_answer(client, bytes)) ||
+        fmx_session_publish(&conn->session, &packet.publish, bytes, FMX_FLEET_TAG_ANSWER) !=
+            FMX_OK) {
         fmx_count(&counters->calls_over_bound, 1);
         return true;
     }

@@ -14,6 +14,7 @@
 
 #define MESSAGE   0x32
 #define AGAIN     0x3a
+#define PUBACK    0x40
 #define SUBSCRIBE 0x82
 
 /* One client, whose server is the test. */
@@ -252,7 +253,7 @@ static void receive_maximum_holds_for_them_too(void)
     hear_again(&messages[0]);
     LOOP_EQUAL(hear_subscribe(), 5);
     say("32 0c 0006 'to/one' 0009 00 'x'"); /* what it says next is about that */
-    (void)hear(0x40);
+    (void)hear(PUBACK);
     acknowledge(messages[0].packet_id);
     hear_again(&messages[2]);
     acknowledge(messages[2].packet_id);
@@ -300,7 +301,7 @@ static void fresh_identifiers_follow(void)
     LOOP_EQUAL(hear_subscribe(), 3);
     say("32 0f 0006 'to/one' 0009 04 08 0001 'r'"); /* a request, answered on "r" */
     CU_ASSERT_FATAL(loop_receive(server.fd, &server.packet));
-    if (server.packet.head == 0x40) { /* the request's own PUBACK */
+    if (server.packet.head == PUBACK) { /* the request's own */
         CU_ASSERT_FATAL(loop_receive(server.fd, &server.packet));
     }
     LOOP_EQUAL(server.packet.head, MESSAGE);
@@ -320,6 +321,92 @@ static void fresh_identifiers_follow(void)
     end(2, 2, 2);
 }
 
+/* One message at a time, and an answer: what is due goes on when that is acknowledged. */
+static void answers_make_room_too(void)
+{
+    struct message answer = {.packet_id = 3};
+
+    begin(FMX_MQTT_50, 2);
+    server.plan.group.window = 1;
+    server.plan.group.calls.answer = FMX_FLEET_ANSWER_ECHO;
+    start();
+    let_in("20 03 0000 00");
+    LOOP_EQUAL(hear_subscribe(), 1);
+    struct message first = hear_message(MESSAGE);
+    say("32 0f 0006 'to/one' 0009 04 08 0001 'r'");
+    (void)hear(MESSAGE); /* the answer, and behind it */
+    (void)hear(PUBACK);
+    LOOP_WAIT(seen().publishes_overdue == 1);
+    close(server.fd);
+
+    let_in("20 06 0100 03 21 0001");
+    hear_again(&first);
+    LOOP_EQUAL(hear_subscribe(), 4);
+    acknowledge(first.packet_id);
+    LOOP_EQUAL(hear_message(AGAIN).packet_id, answer.packet_id);
+    acknowledge(answer.packet_id);
+    acknowledge(hear_message(MESSAGE).packet_id);
+    end(2, 2, 1);
+}
+
+/* A server asks and asks, and acknowledges nothing. */
+static void answers_are_kept_within_a_bound(void)
+{
+    enum { BYTES = 200000 };
+    static uint8_t request[BYTES + 19]; /* its payload is nothing but zeros */
+    uint64_t most = (64u << 20) / BYTES;
+
+    LOOP_EQUAL(fmx_bytes_of("32 cf9a0c 0006 'to/one' 0009 04 08 0001 'r'", request, 19), 19);
+    begin(FMX_MQTT_50, 1);
+    server.plan.group.calls.answer = FMX_FLEET_ANSWER_ECHO;
+    start();
+    let_in("20 03 0000 00");
+    LOOP_EQUAL(hear_subscribe(), 1);
+    acknowledge(hear_message(MESSAGE).packet_id);
+    for (unsigned i = 0; i <= most + 1; i++) {
+        CU_ASSERT_FATAL(loop_send(server.fd, request, sizeof request));
+        do { /* the answer, if there is one, comes before it */
+            CU_ASSERT_FATAL(loop_receive(server.fd, &server.packet));
+        } while (server.packet.head != PUBACK);
+    }
+    LOOP_EQUAL(seen().calls_received, most + 2);
+    LOOP_EQUAL(seen().calls_answered + seen().calls_over_bound, most + 2);
+    CU_ASSERT(seen().calls_over_bound > 0 && seen().calls_answered > most - 2);
+    end(1, 1, 0);
+}
+
+/* All but the first is acknowledged for so long that hardly an identifier is left behind it. */
+static void subscribe_finds_an_identifier(void)
+{
+    unsigned last_id = 2 + 32768 - 256;
+    unsigned count = last_id - 1;
+    struct message last;
+
+    begin(FMX_MQTT_311, count + 1);
+    server.plan.publish.interval_ns = 0;
+    start();
+    let_in("20 02 0000");
+    LOOP_EQUAL(hear_subscribe(), 1);
+    struct message first = hear_message(MESSAGE);
+    do {
+        last = hear_message(MESSAGE);
+        if (last.packet_id < last_id) {
+            acknowledge(last.packet_id);
+        }
+    } while (last.packet_id < last_id);
+    LOOP_WAIT(seen().publishes_acked == count - 2);
+    close(server.fd);
+
+    let_in(KEPT_311);
+    hear_again(&first);
+    hear_again(&last);
+    LOOP_EQUAL(hear_subscribe(), last_id + 1);
+    acknowledge(first.packet_id);
+    acknowledge(last.packet_id);
+    acknowledge(hear_message(MESSAGE).packet_id);
+    end(count + 1, count + 1, 2);
+}
+
 static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(what_is_unacked_goes_out_again),
     FMX_TEST_CASE(and_again),
@@ -329,6 +416,9 @@ static const struct fmx_test_case cases[] = {
     FMX_TEST_CASE(receive_maximum_holds_for_them_too),
     FMX_TEST_CASE(aliases_are_not_those_of_before),
     FMX_TEST_CASE(fresh_identifiers_follow),
+    FMX_TEST_CASE(answers_make_room_too),
+    FMX_TEST_CASE(answers_are_kept_within_a_bound),
+    FMX_TEST_CASE(subscribe_finds_an_identifier),
 };
 
 int main(int argc, char **argv)

@@ -173,6 +173,7 @@ static void come_back_at_qos_1(enum fmx_version version)
     struct fmx_fleet *fleet = loop_fleet_start(&world.plan);
     for (unsigned i = 0; i < count; i++) {
         LOOP_WAIT(loop_look(fleet).counters.publishes_acked > i * PAIRS * MESSAGES / (count + 1));
+        LOOP_WAIT(loop_look(fleet).counters.connects_ok == (2 + i) * PAIRS);
         LOOP_WAIT(loop_look(fleet).counters.clients_open == 2 * PAIRS);
         CU_ASSERT_EQUAL(fmx_fleet_storm(fleet, 1, 1, leaves[i]), FMX_OK);
         LOOP_WAIT(loop_look(fleet).counters.leaves == (i + 1) * PAIRS);

@@ -328,11 +328,12 @@ static void limits_wait_for_a_port_that_is_let_go(void)
     struct fmx_gateway_options options;
     char listen_text[32];
     const char *listen_at[] = {listen_text};
+    static int fd; /* the thread may outlive a case that fails */
     pthread_t thread;
     uint16_t port;
 
     loop_begin();
-    int fd = loop_listen_anywhere(&port);
+    fd = loop_listen_anywhere(&port);
     snprintf(listen_text, sizeof listen_text, "127.0.0.1:%u", port);
     loop_gateway_options(&options, 1);
     options.listen = listen_at;

@@ -183,8 +183,13 @@ static void print_message_tiles(const struct page *page, const struct result *re
 
     if (now->publishes_planned > 0) {
         double share = (double)now->publishes_sent / (double)now->publishes_planned;
-        snprintf(more, sizeof(more), "%s, %s of those planned", COUNT(now->publishes_sent),
-                 share >= 1 ? "all" : plot_words(floor(share * 10000) / 10000, PLOT_SHARE).text);
+        int used = snprintf(
+            more, sizeof(more), "%s, %s of those planned", COUNT(now->publishes_sent),
+            share >= 1 ? "all" : plot_words(floor(share * 10000) / 10000, PLOT_SHARE).text);
+        if (now->publishes_sent_again > 0) {
+            snprintf(more + used, sizeof(more) - (size_t)used, "; %s sent again",
+                     COUNT(now->publishes_sent_again));
+        }
         print_tile(page, share < 0.99, "Messages sent", rate_words(RATE(publishes_sent)).text,
                    more);
     }
