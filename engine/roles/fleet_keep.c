@@ -299,8 +299,8 @@ void fmx_fleet_keep_resume(struct fmx_conn *conn, bool is_there)
 /* True: it is on its way. */
 static bool send_again(struct fmx_conn *conn, struct fmx_fleet_keep *keep, struct kept *kept)
 {
+    FMX_ASSERT(kept != NULL && kept->is_to_send);
     uint8_t *room = fmx_conn_reserve(conn, kept->bytes);
-
     if (room == NULL) {
         return false;
     }
@@ -313,17 +313,23 @@ static bool send_again(struct fmx_conn *conn, struct fmx_fleet_keep *keep, struc
     return true;
 }
 
+static bool has_room_for_more(struct fmx_conn *conn, const struct fmx_fleet_keep *keep)
+{
+    uint32_t in_flight = keep->window.used - keep->to_send;
+
+    return conn->state == FMX_CONN_OPEN && in_flight < conn->session.peer_receive_max &&
+           !fmx_conn_is_full(conn);
+}
+
 void fmx_fleet_keep_go_on(struct fmx_fleet_client *client)
 {
     struct fmx_fleet_keep *keep = keep_of(client);
-    struct fmx_conn *conn = client->state == FMX_CLIENT_OPEN ? client->conn : NULL;
-    struct kept *kept = NULL;
     uint16_t id;
 
-    while (keep != NULL && conn != NULL && conn->state == FMX_CONN_OPEN && keep->to_send > 0 &&
-           keep->window.used - keep->to_send < conn->session.peer_receive_max &&
-           !fmx_conn_is_full(conn) &&
-           (kept = next_of(&keep->window, &keep->position, &id)) != NULL &&
-           send_again(conn, keep, kept)) {
+    if (keep == NULL || client->state != FMX_CLIENT_OPEN) {
+        return;
+    }
+    while (keep->to_send > 0 && has_room_for_more(client->conn, keep) &&
+           send_again(client->conn, keep, next_of(&keep->window, &keep->position, &id))) {
     }
 }
